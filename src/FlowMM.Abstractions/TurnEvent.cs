@@ -1,0 +1,40 @@
+namespace FlowMM.Abstractions;
+
+/// <summary>What a running turn tells its caller.</summary>
+[GenerateSerializer, Immutable, Alias("flowmm.TurnEvent")]
+public abstract record TurnEvent;
+
+/// <summary>The turn is on record in the store.</summary>
+[GenerateSerializer, Immutable, Alias("flowmm.TurnAccepted")]
+public sealed record TurnAccepted : TurnEvent
+{
+    /// <summary>The turn's id.</summary>
+    [Id(0)]
+    public required string TurnId { get; init; }
+}
+
+/// <summary>More of the answer; deltas are contiguous.</summary>
+[GenerateSerializer, Immutable, Alias("flowmm.TextDelta")]
+public sealed record TextDelta : TurnEvent
+{
+    /// <summary>Where the text starts in the answer, in UTF-16 units.</summary>
+    [Id(0)]
+    public required long Offset { get; init; }
+
+    /// <summary>The text; never half of a character.</summary>
+    [Id(1)]
+    public required string Text { get; init; }
+
+    /// <summary>Tokens generated when this was sent.</summary>
+    [Id(2)]
+    public required int Tokens { get; init; }
+}
+
+/// <summary>The turn is committed.</summary>
+[GenerateSerializer, Immutable, Alias("flowmm.TurnFinished")]
+public sealed record TurnFinished : TurnEvent
+{
+    /// <summary>The turn as stored.</summary>
+    [Id(0)]
+    public required Turn Turn { get; init; }
+}

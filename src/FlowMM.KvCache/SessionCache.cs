@@ -1,0 +1,59 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FlowMM.KvCache;
+
+/// <summary>The KV cache of one session, all layers. The engine's thread owns it; it is disposed when the session leaves the device.</summary>
+public sealed class SessionCache : IDisposable
+{
+    private readonly LayerCache[] _layers;
+
+    /// <summary>An empty cache.</summary>
+    /// <param name="shape">Sizes of the model.</param>
+    /// <param name="device">Where the entries live.</param>
+    /// <param name="dtype">Type of keys and values.</param>
+    public SessionCache(CacheShape shape, Device device, ScalarType dtype)
+    {
+        Shape = shape;
+        _layers = [.. Enumerable.Range(0, shape.Layers).Select(_ => new LayerCache(shape, device, dtype))];
+    }
+
+    /// <summary>Sizes of the model.</summary>
+    public CacheShape Shape { get; }
+
+    /// <summary>One cache a decoder layer, in order.</summary>
+    public IReadOnlyList<LayerCache> Layers => _layers;
+
+    /// <summary>Tokens that the cache stands for: the next token's logical index. Compression never changes it.</summary>
+    public int LogicalLength { get; private set; }
+
+    /// <summary>Bytes reserved by all layers.</summary>
+    public long Bytes => _layers.Sum(l => l.Bytes);
+
+    /// <summary>Counts tokens whose entries every layer has appended.</summary>
+    /// <param name="tokens">How many.</param>
+    public void Advance(int tokens) => LogicalLength += tokens;
+
+    /// <summary>Forgets the newest <paramref name="tokens"/> tokens, none of which was compressed.</summary>
+    /// <param name="tokens">How many.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A layer holds fewer entries.</exception>
+    public void Rewind(int tokens)
+    {
+        foreach (LayerCache layer in _layers)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, layer.Length);
+            layer.Truncate(layer.Length - tokens);
+        }
+
+        LogicalLength -= tokens;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (LayerCache layer in _layers)
+        {
+            layer.Dispose();
+        }
+    }
+}
