@@ -41,7 +41,13 @@ internal static class Goldens
     {
         using JsonDocument config = JsonDocument.Parse(File.ReadAllText(Path.Combine(model, "config.json")));
         return config.RootElement.GetProperty("model_type").GetString() is "llava" or "llama" or "qwen2" or "qwen3"
-            && !File.ReadAllText(Path.Combine(model, "tokenizer.json")).Contains("\"byte_fallback\":true", StringComparison.Ordinal)
-            && !File.ReadAllText(Path.Combine(model, "tokenizer.json")).Contains("\"byte_fallback\": true", StringComparison.Ordinal);
+            && IsByteLevel(model);
+    }
+
+    /// <summary>True when the tokenizer is byte-level BPE, the kind that this version reads.</summary>
+    public static bool IsByteLevel(string model)
+    {
+        using JsonDocument tokenizer = JsonDocument.Parse(File.ReadAllText(Path.Combine(model, "tokenizer.json")));
+        return !tokenizer.RootElement.GetProperty("model").TryGetProperty("byte_fallback", out JsonElement fallback) || !fallback.GetBoolean();
     }
 }

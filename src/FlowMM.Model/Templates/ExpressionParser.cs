@@ -201,7 +201,7 @@ internal class ExpressionParser(List<Token> tokens)
                 return new Constant(text);
             case TokenKind.Number:
                 return new Constant(token.Value.Contains('.', StringComparison.Ordinal)
-                    ? double.Parse(token.Value, CultureInfo.InvariantCulture)
+                    ? (object)double.Parse(token.Value, CultureInfo.InvariantCulture)
                     : long.Parse(token.Value, CultureInfo.InvariantCulture));
             case TokenKind.Name:
                 return token.Value switch
