@@ -1,2 +1,6 @@
-var b = WebApplication.CreateBuilder(args);
-b.Build().Run();
+using FlowMM.Silo.Hosting;
+using Microsoft.Extensions.Hosting;
+
+HostApplicationBuilder builder = Host.CreateApplicationBuilder(args);
+builder.AddFlowMMSilo();
+await builder.Build().RunAsync();

@@ -1,0 +1,274 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using FlowMM.Abstractions;
+using FlowMM.Engine;
+using FlowMM.Silo.Hosting;
+using FlowMM.Silo.Store;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans.Concurrency;
+using Orleans.Runtime;
+
+namespace FlowMM.Silo.Sessions;
+
+/// <summary>
+/// Owns one conversation. The activation is a convenience; the store's epoch is what keeps two owners from both committing.
+/// Reentrant, so that a turn can be cancelled and read while it runs: whatever changes <c>_session</c> runs between two awaits.
+/// </summary>
+[Reentrant]
+internal sealed partial class SessionGrain(
+    ISessionStore store, InferenceEngine engine, Conversation conversation, SessionContext context) : Grain, ISessionGrain
+{
+    private SessionRecord? _session;
+    private TurnLog? _running;
+
+    private SessionKey Key => SessionKey.Parse(this.GetPrimaryKeyString());
+
+    public override async Task OnActivateAsync(CancellationToken cancellationToken) => _session = await store.Load(Key);
+
+    public async Task<SessionInfo> Create(SessionSpec spec, CancellationToken cancellationToken)
+    {
+        SamplingPlan.From(spec.Sampling);
+        SessionRecord fresh = new()
+        {
+            Spec = spec,
+            CreateTime = context.Time.GetUtcNow(),
+            Model = engine.Model.Name,
+            Epoch = 0,
+            Turns = [],
+        };
+        if (_session is null && !await store.Create(Key, fresh))
+        {
+            _session = await store.Load(Key);
+        }
+
+        _session ??= fresh;
+        return SameSpec(_session.Spec, spec)
+            ? Describe(_session)
+            : throw new RefusedException(ErrorCode.AlreadyExists, $"Session '{Key.Session}' exists with other options.");
+    }
+
+    public async IAsyncEnumerable<TurnEvent> Generate(TurnRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        SessionRecord session = Require();
+        TurnRequest full = request with
+        {
+            Sampling = request.Sampling.Over(session.Spec.Sampling).Over(context.Defaults.Sampling),
+            Merging = request.Merging.Over(session.Spec.Merging).Over(context.Defaults.Merging),
+        };
+        string digest = Conversation.Digest(full);
+        if (session.Turns.FirstOrDefault(t => t.Accepted.TurnId == request.TurnId) is TurnRecord done)
+        {
+            CheckSame(done.Accepted.TurnId, done.Accepted.Digest, digest);
+            foreach (TurnEvent happened in Replayed(done, request.ResumeOffset))
+            {
+                yield return happened;
+            }
+
+            yield break;
+        }
+
+        if (session.Pending is AcceptedTurn pending && pending.TurnId == request.TurnId)
+        {
+            CheckSame(pending.TurnId, pending.Digest, digest);
+        }
+
+        TurnLog log = _running ?? Begin(session, full);
+        if (log.TurnId != request.TurnId)
+        {
+            throw new RefusedException(ErrorCode.FailedPrecondition, $"Turn '{log.TurnId}' of this session is running; wait for it or cancel it.");
+        }
+
+        CheckSame(log.TurnId, log.Digest, digest);
+        await foreach (TurnEvent happened in log.Listen(request.ResumeOffset, cancellationToken))
+        {
+            yield return happened;
+        }
+    }
+
+    public Task<SessionInfo> Get(CancellationToken cancellationToken) => Task.FromResult(Describe(Require()));
+
+    public Task<TurnPage> ListTurns(int skip, int take, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<TurnRecord> turns = Require().Turns;
+        return Task.FromResult(new TurnPage([.. turns.Skip(skip).Take(take).Select(t => t.Turn)], skip + take < turns.Count));
+    }
+
+    public Task<bool> Cancel(string turnId, CancellationToken cancellationToken)
+    {
+        if (_running?.TurnId == turnId)
+        {
+            _running.Cancellation.Cancel();
+            return Task.FromResult(true);
+        }
+
+        return Require().Turns.Any(t => t.Accepted.TurnId == turnId)
+            ? Task.FromResult(false)
+            : throw new RefusedException(ErrorCode.NotFound, $"Session '{Key.Session}' has no turn '{turnId}'.");
+    }
+
+    public async Task Delete(CancellationToken cancellationToken)
+    {
+        Require();
+        _session = null;
+        _running?.Cancellation.Cancel();
+        await store.Delete(Key);
+        await engine.Forget(Key.ToString(), cancellationToken);
+        DeactivateOnIdle();
+    }
+
+    private static void CheckSame(string turnId, string stored, string asked)
+    {
+        if (stored != asked)
+        {
+            throw new RefusedException(
+                ErrorCode.AlreadyExists, $"Turn '{turnId}' exists with other content: its digest is {stored}, the request's {asked}.");
+        }
+    }
+
+    private static bool SameSpec(SessionSpec a, SessionSpec b) =>
+        System.Text.Json.JsonSerializer.Serialize(a, RecordJson.Default.SessionSpec) == System.Text.Json.JsonSerializer.Serialize(b, RecordJson.Default.SessionSpec);
+
+    private static IEnumerable<TurnEvent> Replayed(TurnRecord done, long offset)
+    {
+        yield return new TurnAccepted { TurnId = done.Accepted.TurnId };
+        TextDelta whole = new() { Offset = 0, Text = done.Turn.Text, Tokens = done.Turn.Usage.CompletionTokens };
+        if (whole.Text.Length > 0 && TurnLog.From(whole, offset) is TurnEvent rest)
+        {
+            yield return rest;
+        }
+
+        yield return new TurnFinished { Turn = done.Turn };
+    }
+
+    private SessionRecord Require() =>
+        _session ?? throw new RefusedException(ErrorCode.NotFound, $"There is no session '{Key.Session}'.");
+
+    private TurnLog Begin(SessionRecord session, TurnRequest request)
+    {
+        AcceptedTurn accepted = conversation.Accept(session, request);
+        TurnLog log = _running = new TurnLog(accepted.TurnId, accepted.Digest);
+        _ = Run(session, accepted, [.. request.Parts.Where(p => p.Image is not null).Select(p => p.Image!)], log);
+        return log;
+    }
+
+    /// <summary>The turn itself. It goes on whoever listens, and tells its end, good or bad, to the log.</summary>
+    private async Task Run(SessionRecord session, AcceptedTurn accepted, ImmutableBytes[] images, TurnLog log)
+    {
+        DelayDeactivation(Timeout.InfiniteTimeSpan);
+        try
+        {
+            await Write(store.Accept(Key, session.Epoch, accepted, images));
+            log.Add(new TurnAccepted { TurnId = accepted.TurnId });
+            TurnRecord record = await Answer(session, accepted, images, log);
+            await Write(store.Commit(Key, session.Epoch, record));
+            _session = session with { Epoch = session.Epoch + 1, Turns = [.. session.Turns, record], Pending = null };
+            _running = null;
+            log.Add(new TurnFinished { Turn = record.Turn });
+            log.End(null);
+        }
+        catch (Exception error)
+        {
+            _running = null;
+            TurnFailed(context.Logger, error, error.GetType().Name);
+            log.End(error as RefusedException ?? new RefusedException(ErrorCode.Unavailable, $"Turn '{accepted.TurnId}' was interrupted; retry it under the same id."));
+            DeactivateOnIdle();
+        }
+        finally
+        {
+            DelayDeactivation(TimeSpan.Zero);
+        }
+    }
+
+    private async Task<TurnRecord> Answer(SessionRecord session, AcceptedTurn accepted, ImmutableBytes[] images, TurnLog log)
+    {
+        TurnInput input = new()
+        {
+            Session = Key.ToString(),
+            History = accepted.Reset ? [] : Conversation.History(session.Turns),
+            Prompt = Conversation.Run(accepted),
+            Sampling = SamplingPlan.From(accepted.Sampling),
+            LoadImage = (hash, _) => Image(images, hash),
+        };
+        StringBuilder text = new();
+        int tokens = 0;
+        await foreach (EngineEvent happened in engine.Generate(input, log.Cancellation.Token))
+        {
+            tokens += happened is TokenEvent ? 1 : 0;
+            string more = happened switch { TokenEvent token => token.Text, EndEvent end => end.Text, _ => "" };
+            if (more.Length > 0)
+            {
+                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens });
+                text.Append(more);
+            }
+
+            if (happened is EndEvent ended)
+            {
+                return Record(session, accepted, text.ToString(), ended);
+            }
+        }
+
+        throw new RefusedException(ErrorCode.Unavailable, $"Turn '{accepted.TurnId}' was interrupted; retry it under the same id.");
+    }
+
+    private TurnRecord Record(SessionRecord session, AcceptedTurn accepted, string text, EndEvent end) => new()
+    {
+        Accepted = accepted,
+        AnswerIds = end.Ids,
+        Turn = new Turn
+        {
+            TurnId = accepted.TurnId,
+            Index = session.Turns.Count + 1,
+            Prompt = string.Join('\n', accepted.Parts.Where(p => p.Text is not null).Select(p => p.Text)),
+            Images = [.. accepted.Parts.Where(p => p.Image is not null).Select(p => p.Image!)],
+            Text = text,
+            FinishReason = end.Reason,
+            Usage = end.Usage,
+            Provenance = end.Provenance with { Node = context.Node.Name },
+            Compression = end.Compression,
+            CommitTime = context.Time.GetUtcNow(),
+        },
+    };
+
+    private async Task<ReadOnlyMemory<byte>> Image(ImmutableBytes[] fresh, string hash) =>
+        fresh.FirstOrDefault(i => i.Hash == hash)?.Data
+        ?? await store.LoadImage(Key, hash)
+        ?? throw new RefusedException(ErrorCode.FailedPrecondition, $"Picture {hash} of this session is not in the store.");
+
+    private async Task Write(Task<bool> write)
+    {
+        if (!await write)
+        {
+            // Another activation wrote since this one read: it owns the session now.
+            throw new RefusedException(ErrorCode.Unavailable, "The session moved to another node; retry under the same turn id.");
+        }
+    }
+
+    private SessionInfo Describe(SessionRecord session) => new()
+    {
+        SessionId = Key.Session,
+        CreateTime = session.CreateTime,
+        Turns = session.Turns.Count,
+        Tokens = Conversation.History(session.Turns).Sum(r => r.Ids.Count),
+        Epoch = session.Epoch,
+        Spec = session.Spec,
+        Model = session.Model,
+        Residency = engine.BytesOf(Key.ToString()) > 0 ? Residency.Device : Residency.None,
+        CacheBytes = engine.BytesOf(Key.ToString()),
+    };
+
+    [LoggerMessage(1, LogLevel.Warning, "A turn ended with {Error}.")]
+    private static partial void TurnFailed(ILogger logger, Exception exception, string error);
+}
+
+/// <summary>What every session of a node shares.</summary>
+internal sealed class SessionContext(ILocalSiloDetails node, TimeProvider time, IOptions<DefaultSettings> defaults, ILogger<SessionGrain> logger)
+{
+    public ILocalSiloDetails Node { get; } = node;
+
+    public TimeProvider Time { get; } = time;
+
+    public DefaultSettings Defaults { get; } = defaults.Value;
+
+    public ILogger Logger { get; } = logger;
+}

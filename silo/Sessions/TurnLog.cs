@@ -1,0 +1,80 @@
+using System.Runtime.CompilerServices;
+using FlowMM.Abstractions;
+
+namespace FlowMM.Silo.Sessions;
+
+/// <summary>
+/// The events of one running turn. Any number of callers listen, each from its own offset; none of them holds up the turn.
+/// Used under the grain's scheduler alone, so it takes no lock.
+/// </summary>
+internal sealed class TurnLog(string turnId, string digest)
+{
+    private readonly List<TurnEvent> _events = [];
+    private TaskCompletionSource _more = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Exception? _error;
+    private bool _ended;
+
+    public string TurnId { get; } = turnId;
+
+    public string Digest { get; } = digest;
+
+    public CancellationTokenSource Cancellation { get; } = new();
+
+    public void Add(TurnEvent happened)
+    {
+        _events.Add(happened);
+        Wake();
+    }
+
+    public void End(Exception? error)
+    {
+        (_ended, _error) = (true, error);
+        Wake();
+    }
+
+    /// <summary>The events, text from <paramref name="offset"/> on; ends as the turn ends.</summary>
+    public async IAsyncEnumerable<TurnEvent> Listen(long offset, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        for (int next = 0; ;)
+        {
+            while (next < _events.Count)
+            {
+                if (From(_events[next++], offset) is TurnEvent shown)
+                {
+                    yield return shown;
+                }
+            }
+
+            if (_ended)
+            {
+                if (_error is not null)
+                {
+                    throw _error;
+                }
+
+                yield break;
+            }
+
+            await _more.Task.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>The part of an event that lies at or after <paramref name="offset"/>, or null.</summary>
+    internal static TurnEvent? From(TurnEvent happened, long offset)
+    {
+        if (happened is not TextDelta delta || delta.Offset >= offset)
+        {
+            return happened;
+        }
+
+        long skip = offset - delta.Offset;
+        return skip >= delta.Text.Length ? null : delta with { Offset = offset, Text = delta.Text[(int)skip..] };
+    }
+
+    private void Wake()
+    {
+        TaskCompletionSource waited = _more;
+        _more = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        waited.SetResult();
+    }
+}

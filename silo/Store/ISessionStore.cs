@@ -1,0 +1,35 @@
+using FlowMM.Abstractions;
+
+namespace FlowMM.Silo.Store;
+
+/// <summary>
+/// The durable side of sessions. Each write is atomic and fenced by the session's epoch: a writer that read an older epoch changes
+/// nothing and is told so, whatever activation it runs in.
+/// </summary>
+internal interface ISessionStore
+{
+    /// <summary>Creates a session.</summary>
+    /// <returns>False when the key exists; nothing is changed then.</returns>
+    Task<bool> Create(SessionKey key, SessionRecord record);
+
+    /// <summary>Reads a session, or null.</summary>
+    Task<SessionRecord?> Load(SessionKey key);
+
+    /// <summary>Records a turn before its work, with the pictures that are new to the session.</summary>
+    /// <returns>False when the session was written since <paramref name="epoch"/> or is gone.</returns>
+    Task<bool> Accept(SessionKey key, long epoch, AcceptedTurn turn, IReadOnlyCollection<ImmutableBytes> images);
+
+    /// <summary>Commits a turn and raises the epoch.</summary>
+    /// <returns>False when the session was written since <paramref name="epoch"/> or is gone.</returns>
+    Task<bool> Commit(SessionKey key, long epoch, TurnRecord turn);
+
+    /// <summary>Takes an accepted turn back, because the engine refused it.</summary>
+    /// <returns>False when the session was written since <paramref name="epoch"/> or is gone.</returns>
+    Task<bool> Withdraw(SessionKey key, long epoch);
+
+    /// <summary>A picture's bytes, or null.</summary>
+    Task<byte[]?> LoadImage(SessionKey key, string hash);
+
+    /// <summary>Deletes every key of a session.</summary>
+    Task Delete(SessionKey key);
+}

@@ -1,0 +1,31 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace FlowMM.Engine;
+
+/// <summary>How the engine of one device shares it out. Bound from <c>FlowMM:Engine</c>.</summary>
+public sealed class EngineOptions
+{
+    /// <summary>Where tensors live: <c>cpu</c> or <c>cuda:N</c>. Default <c>cpu</c>.</summary>
+    [Required, RegularExpression(@"cpu|cuda(:\d+)?", ErrorMessage = "FlowMM:Engine:Device must be cpu or cuda:N.")]
+    public string Device { get; set; } = "cpu";
+
+    /// <summary>Threads of the tensor library; 0: one a core. Default 0.</summary>
+    [Range(0, 1024, ErrorMessage = "FlowMM:Engine:Threads must be 0 to 1024.")]
+    public int Threads { get; set; }
+
+    /// <summary>Turns that may wait for the device; more are refused. Default 256.</summary>
+    [Range(1, 65536, ErrorMessage = "FlowMM:Engine:QueueCapacity must be 1 to 65536.")]
+    public int QueueCapacity { get; set; } = 256;
+
+    /// <summary>Turns that run side by side. Default 32.</summary>
+    [Range(1, 1024, ErrorMessage = "FlowMM:Engine:MaxRunning must be 1 to 1024.")]
+    public int MaxRunning { get; set; } = 32;
+
+    /// <summary>Tokens that one step prefills at most, so that streams wait no longer than one chunk. Default 512.</summary>
+    [Range(16, 16384, ErrorMessage = "FlowMM:Engine:PrefillChunk must be 16 to 16384.")]
+    public int PrefillChunk { get; set; } = 512;
+
+    /// <summary>Bytes that the sessions' caches may reserve together; idle ones leave first. Default 4 GiB.</summary>
+    [Range(1 << 20, long.MaxValue, ErrorMessage = "FlowMM:Engine:CacheBytes must be at least 1 MiB.")]
+    public long CacheBytes { get; set; } = 4L << 30;
+}

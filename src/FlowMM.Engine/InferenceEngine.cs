@@ -1,0 +1,245 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using FlowMM.Abstractions;
+using FlowMM.Model;
+using Microsoft.Extensions.Logging;
+
+namespace FlowMM.Engine;
+
+/// <summary>
+/// The engine of one device: one thread owns the device, the sessions' caches and every tensor. Callers queue turns and read events;
+/// a step is Schedule, Run, Publish.
+/// </summary>
+public sealed partial class InferenceEngine : IDisposable
+{
+    private readonly ChatModel _model;
+    private readonly EngineOptions _options;
+    private readonly ILogger<InferenceEngine> _logger;
+    private readonly ResidentSessions _sessions;
+    private readonly Scheduler _scheduler;
+    private readonly StepRunner _runner;
+    private readonly Channel<Action> _commands;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Thread _thread;
+    private int _queued;
+
+    /// <summary>Starts the engine's thread.</summary>
+    /// <param name="model">The model; the engine does not dispose it.</param>
+    /// <param name="options">How the device is shared.</param>
+    /// <param name="logger">Where failed steps are told.</param>
+    public InferenceEngine(ChatModel model, EngineOptions options, ILogger<InferenceEngine> logger)
+    {
+        (_model, _options, _logger) = (model, options, logger);
+        _sessions = new ResidentSessions(options.CacheBytes);
+        _scheduler = new Scheduler(options, model, _sessions);
+        _runner = new StepRunner(model);
+        _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
+        _thread = new Thread(Loop) { IsBackground = true, Name = "flowmm-engine" };
+        _thread.Start();
+    }
+
+    /// <summary>The model that it runs.</summary>
+    public ChatModel Model => _model;
+
+    /// <summary>Turns that wait or run.</summary>
+    public int Load => Volatile.Read(ref _queued);
+
+    /// <summary>Sessions in device memory.</summary>
+    public int ResidentSessions => _sessions.Published;
+
+    /// <summary>Bytes that their caches reserve.</summary>
+    public long CacheBytes => _sessions.PublishedBytes;
+
+    /// <summary>Bytes of a session's cache in device memory, or 0.</summary>
+    /// <param name="session">The conversation's key.</param>
+    public long BytesOf(string session) => _sessions.BytesOf(session);
+
+    /// <summary>Runs a turn. Cancelling ends it at the next step with what it has; it still ends with an <see cref="EndEvent"/>.</summary>
+    /// <param name="input">The turn.</param>
+    /// <param name="cancellationToken">Ends the answer early.</param>
+    /// <exception cref="RefusedException">The queue or the cache memory is full, or a picture is refused.</exception>
+    public async IAsyncEnumerable<EngineEvent> Generate(TurnInput input, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        if (Interlocked.Increment(ref _queued) > _options.QueueCapacity)
+        {
+            Interlocked.Decrement(ref _queued);
+            throw new RefusedException(ErrorCode.ResourceExhausted, $"The node's queue of {_options.QueueCapacity} turns is full.");
+        }
+
+        try
+        {
+            // A resident session needs only its new pictures; when it turns out to be gone, the turn begins again with all of them.
+            for (bool again = _sessions.BytesOf(input.Session) == 0; ; again = true)
+            {
+                Sequence sequence = await Prepare(input, again, cancellationToken);
+                await _commands.Writer.WriteAsync(() => _scheduler.Add(sequence), _stop.Token);
+                await using CancellationTokenRegistration cancel = cancellationToken.Register(() => sequence.Cancelled = true);
+                while (await More(sequence))
+                {
+                    while (sequence.Events.TryRead(out EngineEvent? happened))
+                    {
+                        yield return happened;
+                    }
+                }
+
+                if (!sequence.PicturesMissing)
+                {
+                    yield break;
+                }
+            }
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _queued);
+        }
+    }
+
+    /// <summary>Frees a session's cache.</summary>
+    /// <param name="session">The conversation's key.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    public async Task Forget(string session, CancellationToken cancellationToken)
+    {
+        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await _commands.Writer.WriteAsync(
+            () =>
+            {
+                if (_sessions.Find(session) is { Busy: false })
+                {
+                    _sessions.Remove(session);
+                }
+
+                done.SetResult();
+            },
+            cancellationToken);
+        await done.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Stops the thread; running turns end with an error.</summary>
+    public void Dispose()
+    {
+        _stop.Cancel();
+        _commands.Writer.TryComplete();
+        _thread.Join();
+        _stop.Dispose();
+    }
+
+    /// <summary>True while events come; false at the end, and when the sequence must begin again.</summary>
+    private static async Task<bool> More(Sequence sequence)
+    {
+        try
+        {
+            return await sequence.Events.WaitToReadAsync(CancellationToken.None);
+        }
+        catch (PicturesMissingException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Decodes the pictures that the turn may need, away from the engine's thread.</summary>
+    private async Task<Sequence> Prepare(TurnInput input, bool all, CancellationToken cancellationToken)
+    {
+        Dictionary<string, ProcessedImage> images = [];
+        IEnumerable<TokenRun> needed = all ? [.. input.History, input.Prompt] : [input.Prompt];
+        foreach (string hash in needed.SelectMany(r => r.Images).Select(i => i.Hash).Distinct())
+        {
+            ReadOnlyMemory<byte> bytes = await input.LoadImage(hash, cancellationToken);
+            images[hash] = await Task.Run(() => Decode(bytes), cancellationToken);
+        }
+
+        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer));
+    }
+
+    private ProcessedImage Decode(ReadOnlyMemory<byte> bytes)
+    {
+        try
+        {
+            return _model.Images!.Preprocess(bytes);
+        }
+        catch (ImageRejectedException rejected)
+        {
+            throw new RefusedException(ErrorCode.InvalidArgument, rejected.Message);
+        }
+    }
+
+    private void Loop()
+    {
+        try
+        {
+            while (!_stop.IsCancellationRequested)
+            {
+                TakeCommands(wait: _scheduler.Running == 0 && _scheduler.Waiting == 0);
+                Step();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Dispose was called while the engine waited for work.
+        }
+        finally
+        {
+            _scheduler.FailAll(new RefusedException(ErrorCode.Unavailable, "The node is shutting down."));
+            _sessions.Dispose();
+        }
+    }
+
+    private void TakeCommands(bool wait)
+    {
+        if (wait && !_commands.Reader.WaitToReadAsync(_stop.Token).AsTask().GetAwaiter().GetResult())
+        {
+            return;
+        }
+
+        while (_commands.Reader.TryRead(out Action? command))
+        {
+            command();
+        }
+    }
+
+    private void Step()
+    {
+        Batch batch = _scheduler.Schedule();
+        foreach (Sequence sequence in batch.Decoding)
+        {
+            Try(sequence, () => Publish(sequence, _runner.Decode(sequence)));
+        }
+
+        if (batch.Prefilling is Sequence prefilling)
+        {
+            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling, batch.ChunkLength)));
+        }
+    }
+
+    /// <summary>Runs one sequence's part of a step; an error ends that sequence alone and drops its cache.</summary>
+    private void Try(Sequence sequence, Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            if (error is not PicturesMissingException)
+            {
+                StepFailed(error, error.GetType().Name);
+            }
+
+            sequence.Fail(error is RefusedException or PicturesMissingException ? error : new RefusedException(ErrorCode.Unavailable, "The turn failed on its node; try it again."));
+            _sessions.Remove(sequence.Input.Session);
+        }
+    }
+
+    private void Publish(Sequence sequence, int? token)
+    {
+        ResidentSession resident = sequence.Resident!;
+        if (token is int id)
+        {
+            sequence.Push(id, _model.EndIds, resident.Cache.LogicalLength + 1 >= _model.ContextLength);
+        }
+
+        _sessions.Publish(resident);
+    }
+
+    [LoggerMessage(1, LogLevel.Error, "A step failed with {Error}; its sequence was ended.")]
+    private partial void StepFailed(Exception exception, string error);
+}

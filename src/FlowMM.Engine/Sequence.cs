@@ -1,0 +1,137 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+using FlowMM.Abstractions;
+using FlowMM.Model;
+
+namespace FlowMM.Engine;
+
+/// <summary>One turn on its way through the engine: what is still to be prefilled, then what was generated.</summary>
+internal sealed class Sequence
+{
+    private readonly Channel<EngineEvent> _events;
+    private readonly StopMatcher _stop;
+    private readonly StreamingDetokenizer _detokenizer;
+    private readonly List<int> _answer = [];
+    private readonly long _accepted = Stopwatch.GetTimestamp();
+    private long _started;
+    private long _first;
+
+    public Sequence(TurnInput input, IReadOnlyDictionary<string, ProcessedImage> images, StreamingDetokenizer detokenizer)
+    {
+        (Input, Images, _detokenizer) = (input, images, detokenizer);
+        _stop = new StopMatcher(input.Sampling.Stop);
+        Sampler = new Sampler(input.Sampling);
+        Sampler.Saw(input.Prompt.Ids);
+
+        // Never full: at most one event a token, and the end.
+        _events = Channel.CreateBounded<EngineEvent>(new BoundedChannelOptions(input.Sampling.MaxTokens + 2) { SingleReader = true });
+    }
+
+    public TurnInput Input { get; }
+
+    /// <summary>Pictures by hash, decoded and normalised, that the part to be prefilled may need.</summary>
+    public IReadOnlyDictionary<string, ProcessedImage> Images { get; }
+
+    public Sampler Sampler { get; }
+
+    public ResidentSession? Resident { get; set; }
+
+    /// <summary>What is still to be computed before the first token.</summary>
+    public Prefill? Prefill { get; set; }
+
+    public int? Last => _answer.Count > 0 ? _answer[^1] : null;
+
+    public int Generated => _answer.Count;
+
+    public bool Cancelled { get; set; }
+
+    public bool Ended { get; private set; }
+
+    /// <summary>True when it ended because a picture of its history was needed and not decoded.</summary>
+    public bool PicturesMissing { get; private set; }
+
+    public int Reused { get; set; }
+
+    public int Replayed { get; set; }
+
+    /// <summary>True when a cache of this session was found in device memory.</summary>
+    public bool WasResident { get; set; }
+
+    public double ReplayMs { get; set; }
+
+    public CompressionReport? Compression { get; set; }
+
+    public ChannelReader<EngineEvent> Events => _events.Reader;
+
+    public void Start() => _started = Stopwatch.GetTimestamp();
+
+    /// <summary>Takes a generated token; ends the sequence when it is the last.</summary>
+    public void Push(int id, IReadOnlySet<int> endIds, bool contextFull)
+    {
+        _first = _first == 0 ? Stopwatch.GetTimestamp() : _first;
+        if (endIds.Contains(id))
+        {
+            End(FinishReason.Stop, generated: _answer.Count + 1);
+            return;
+        }
+
+        _answer.Add(id);
+        Sampler.Saw([id]);
+        string text = _stop.Append(_detokenizer.Append(id));
+        _events.Writer.TryWrite(new TokenEvent(id, text));
+        if (_stop.Stopped)
+        {
+            End(FinishReason.Stop, _answer.Count);
+        }
+        else if (_answer.Count >= Input.Sampling.MaxTokens || contextFull)
+        {
+            End(FinishReason.Length, _answer.Count);
+        }
+    }
+
+    public void Cancel() => End(FinishReason.Cancelled, _answer.Count);
+
+    public void Fail(Exception error)
+    {
+        (Ended, PicturesMissing) = (true, error is PicturesMissingException);
+        _events.Writer.TryComplete(error);
+    }
+
+    private void End(FinishReason reason, int generated)
+    {
+        Ended = true;
+        long now = Stopwatch.GetTimestamp();
+        _first = _first == 0 ? now : _first;
+        string rest = _stop.Stopped ? "" : _stop.Append(_detokenizer.Flush()) + _stop.Flush();
+        _events.Writer.TryWrite(new EndEvent
+        {
+            Ids = [.. _answer],
+            Text = rest,
+            Reason = reason,
+            Usage = Measure(generated, now),
+            Provenance = Origin(),
+            Compression = Compression,
+        });
+        _events.Writer.TryComplete();
+    }
+
+    private Usage Measure(int generated, long now) => new()
+    {
+        PromptTokens = Input.Prompt.Ids.Count,
+        CompletionTokens = generated,
+        ImageTokens = Input.Prompt.Images.Sum(i => i.Length),
+        TimeToFirstTokenMs = Stopwatch.GetElapsedTime(_accepted, _first).TotalMilliseconds,
+        PrefillMs = _started == 0 ? 0 : Stopwatch.GetElapsedTime(_started, _first).TotalMilliseconds,
+        DecodeMs = Stopwatch.GetElapsedTime(_first, now).TotalMilliseconds,
+    };
+
+    private Provenance Origin() => new()
+    {
+        Source = Input.History.Count == 0 ? CacheSource.New : WasResident ? CacheSource.Resident : CacheSource.Replayed,
+        TokensReused = Reused,
+        TokensReplayed = Replayed,
+        Ms = ReplayMs,
+        Bytes = 0,
+        Node = "",
+    };
+}

@@ -1,0 +1,44 @@
+namespace FlowMM.Engine;
+
+/// <summary>Where a picture's tokens stand in a run.</summary>
+/// <param name="Start">Index of the first in the run.</param>
+/// <param name="Length">How many.</param>
+/// <param name="Hash">SHA-256 of the picture's bytes, lower-case hexadecimal.</param>
+public sealed record ImageTokens(int Start, int Length, string Hash);
+
+/// <summary>Consecutive tokens of a conversation that entered it together: one turn's prompt, or one answer.</summary>
+public sealed record TokenRun
+{
+    /// <summary>The tokens.</summary>
+    public required IReadOnlyList<int> Ids { get; init; }
+
+    /// <summary>The pictures among them, in order.</summary>
+    public IReadOnlyList<ImageTokens> Images { get; init; } = [];
+
+    /// <summary>How the run is merged once it is prefilled; null for an answer, which stays whole.</summary>
+    public MergingPlan? Merging { get; init; }
+
+    /// <summary>
+    /// One number a token that tells tokens and pictures apart: the id of a text token, and a negative number from the picture's
+    /// hash and the place in it for a visual token.
+    /// </summary>
+    public IEnumerable<long> Identities()
+    {
+        int next = 0;
+        for (int i = 0; i < Ids.Count; i++)
+        {
+            while (next < Images.Count && i >= Images[next].Start + Images[next].Length)
+            {
+                next++;
+            }
+
+            yield return next < Images.Count && i >= Images[next].Start ? Identity(Images[next], i) : Ids[i];
+        }
+    }
+
+    private static long Identity(ImageTokens image, int index)
+    {
+        long hash = Convert.ToInt64(image.Hash[..15], 16);
+        return -1 - (hash ^ (index - image.Start));
+    }
+}

@@ -1,0 +1,20 @@
+namespace FlowMM.Engine;
+
+/// <summary>A turn for the engine: the history as it was computed, the new prompt, and how to answer.</summary>
+public sealed record TurnInput
+{
+    /// <summary>The conversation's key; its cache stays resident under it.</summary>
+    public required string Session { get; init; }
+
+    /// <summary>Prompts and answers so far, in order.</summary>
+    public required IReadOnlyList<TokenRun> History { get; init; }
+
+    /// <summary>The turn's own prompt.</summary>
+    public required TokenRun Prompt { get; init; }
+
+    /// <summary>How tokens are chosen.</summary>
+    public required SamplingPlan Sampling { get; init; }
+
+    /// <summary>Gives a picture's bytes by its hash; asked only for pictures that must be encoded.</summary>
+    public required Func<string, CancellationToken, Task<ReadOnlyMemory<byte>>> LoadImage { get; init; }
+}

@@ -1,0 +1,170 @@
+using FlowMM.KvCache;
+using FlowMM.Model.Configuration;
+using FlowMM.Model.Layers;
+using FlowMM.Model.Vision;
+using FlowMM.Model.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FlowMM.Model;
+
+/// <summary>
+/// A chat model loaded from a folder of the Hugging Face layout: decoder, vision tower if any, tokenizer, chat template, image
+/// preprocessor. Forward passes belong to one thread at a time; everything else may be read from any.
+/// </summary>
+public sealed class ChatModel : IDisposable
+{
+    private readonly ModelConfig _config;
+    private readonly Decoder _decoder;
+    private readonly ClipTower? _tower;
+
+    private ChatModel(string directory, ModelConfig config, WeightSource source, Device device, ScalarType dtype)
+    {
+        (_config, Device, Dtype) = (config, device, dtype);
+        Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
+        Digest = source.Digest();
+        Tokenizer = TextTokenizer.Load(directory);
+        Template = ChatTemplate.Load(directory);
+        Images = config.Vision is null ? null : ImagePreprocessor.Load(directory);
+        string body = source.Prefix("embed_tokens.weight", "model.language_model.", "language_model.model.", "model.")
+            ?? throw new CheckpointException(directory, "tensor 'model.embed_tokens.weight' is missing under every known prefix.");
+        string head = body == "language_model.model." ? "language_model.lm_head.weight" : "lm_head.weight";
+        DecoderConfig decoder = config.Decoder;
+        CacheShape = new CacheShape(decoder.Layers, decoder.QueryHeads, decoder.KvHeads, decoder.HeadDim);
+        _decoder = new Decoder(source, body, head, decoder, device, dtype);
+        _tower = config.Vision is null ? null : LoadTower(directory, source, config.Vision, decoder.Width);
+    }
+
+    /// <summary>The folder's name.</summary>
+    public string Name { get; }
+
+    /// <summary>SHA-256 over configuration and weights, lower-case hexadecimal.</summary>
+    public string Digest { get; }
+
+    /// <summary>config.json's model_type.</summary>
+    public string Architecture => _config.Architecture;
+
+    /// <summary>Most tokens of a conversation.</summary>
+    public int ContextLength => _config.Decoder.MaxPositions;
+
+    /// <summary>Entries of the vocabulary, V.</summary>
+    public int Vocabulary => _config.Decoder.Vocabulary;
+
+    /// <summary>Tokens that end an answer.</summary>
+    public IReadOnlySet<int> EndIds => _config.EndIds;
+
+    /// <summary>The token whose rows pictures take; null for a text model.</summary>
+    public int? ImageTokenId => _config.ImageTokenId;
+
+    /// <summary>Visual tokens of a picture; 0 for a text model.</summary>
+    public int TokensPerImage => _config.Vision?.Tokens ?? 0;
+
+    /// <summary>Text to ids and back.</summary>
+    public TextTokenizer Tokenizer { get; }
+
+    /// <summary>Messages to text.</summary>
+    public ChatTemplate Template { get; }
+
+    /// <summary>Pictures to pixels; null for a text model.</summary>
+    public ImagePreprocessor? Images { get; }
+
+    /// <summary>Sizes of a session's cache.</summary>
+    public CacheShape CacheShape { get; }
+
+    /// <summary>Where it runs.</summary>
+    public Device Device { get; }
+
+    /// <summary>Type of weights and cache.</summary>
+    public ScalarType Dtype { get; }
+
+    /// <summary>See <see cref="Decoder.HiddenState"/>.</summary>
+    internal Action<Tensor>? HiddenState
+    {
+        set => _decoder.HiddenState = value;
+    }
+
+    /// <summary>Loads a checkpoint.</summary>
+    /// <param name="directory">Its folder.</param>
+    /// <param name="device">Where it is to run.</param>
+    /// <param name="dtype">Type to keep weights and cache in.</param>
+    /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
+    public static ChatModel Load(string directory, Device device, ScalarType dtype)
+    {
+        ModelConfig config = ModelConfig.Read(directory);
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable mode = no_grad();
+        using WeightSource source = WeightSource.Open(directory, device, dtype);
+        return new ChatModel(directory, config, source, device, dtype);
+    }
+
+    /// <summary>An empty cache for a new session; the caller disposes it.</summary>
+    public SessionCache NewCache() => new(CacheShape, Device, Dtype);
+
+    /// <summary>Encodes a picture: [tokens, C]. The caller, or its scope, disposes the result.</summary>
+    /// <param name="image">The preprocessed picture.</param>
+    /// <exception cref="InvalidOperationException">The model has no vision tower.</exception>
+    public Tensor EncodeImage(ProcessedImage image)
+    {
+        ClipTower tower = _tower ?? throw new InvalidOperationException($"{Name} reads text only.");
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable mode = no_grad();
+        Tensor pixels = tensor(image.Pixels, [1, 3, image.Height, image.Width]).to(Dtype, Device); // [1, 3, S, S]
+        return tower.Forward(pixels).squeeze(0).MoveToOuterDisposeScope(); // [tokens, C]
+    }
+
+    /// <summary>
+    /// Computes the next logits of several sequences: f32 [chunks, V] after each chunk's last token, or [all tokens, V] with
+    /// <see cref="SequenceChunk.AllLogits"/>. Caches grow by their chunks. The caller, or its scope, disposes the result.
+    /// </summary>
+    /// <param name="chunks">At least one; no two of the same cache.</param>
+    public Tensor Forward(IReadOnlyList<SequenceChunk> chunks)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable mode = no_grad();
+        Tensor x = _decoder.Forward(Embed(chunks), chunks); // [R, C]
+        foreach (SequenceChunk chunk in chunks)
+        {
+            chunk.Cache.Advance(chunk.TokenIds.Length);
+        }
+
+        return _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)).MoveToOuterDisposeScope(); // [n, V]
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _decoder.Dispose();
+        _tower?.Dispose();
+    }
+
+    private static ClipTower LoadTower(string directory, WeightSource source, VisionConfig config, int width)
+    {
+        string tower = source.Prefix(
+                "embeddings.class_embedding", "vision_tower.vision_model.", "model.vision_tower.vision_model.", "model.vision_tower.", "vision_tower.")
+            ?? throw new CheckpointException(directory, "tensor 'vision_tower.embeddings.class_embedding' is missing under every known prefix.");
+        string projector = source.Prefix("linear_1.weight", "multi_modal_projector.", "model.multi_modal_projector.")
+            ?? throw new CheckpointException(directory, "tensor 'multi_modal_projector.linear_1.weight' is missing under every known prefix.");
+        return new ClipTower(source, tower, projector, config, width);
+    }
+
+    private static Tensor LastRows(Tensor x, IReadOnlyList<SequenceChunk> chunks)
+    {
+        long row = -1;
+        long[] last = [.. chunks.Select(c => row += c.TokenIds.Length)];
+        return last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
+    }
+
+    private Tensor Embed(IReadOnlyList<SequenceChunk> chunks)
+    {
+        int[] ids = [.. chunks.SelectMany(c => c.TokenIds.ToArray())];
+        Tensor x = _decoder.Embed(tensor(ids, int64, Device)); // [R, C]
+        if (chunks.Any(c => c.ImageRows is not null))
+        {
+            long[] places = [.. ids.Index().Where(t => t.Item == ImageTokenId).Select(t => (long)t.Index)];
+            Tensor rows = cat([.. chunks.Where(c => c.ImageRows is not null).Select(c => c.ImageRows!)]); // [k, C]
+            x.index_copy_(0, tensor(places, device: Device), rows.to(Dtype));
+        }
+
+        return x;
+    }
+}

@@ -1,0 +1,100 @@
+using System.Text.Json;
+
+namespace FlowMM.Model.Configuration;
+
+/// <summary>Reads a JSON file of a checkpoint, naming it when it is wrong.</summary>
+internal static class JsonFile
+{
+    /// <summary>Bound on configuration files and tokenizers, bytes.</summary>
+    private const long MaxBytes = 256 << 20;
+
+    public static JsonDocument Read(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new CheckpointException(path, "the file does not exist.");
+        }
+
+        if (new FileInfo(path).Length > MaxBytes)
+        {
+            throw new CheckpointException(path, $"the file is larger than {MaxBytes} bytes.");
+        }
+
+        try
+        {
+            return JsonDocument.Parse(File.ReadAllBytes(path));
+        }
+        catch (JsonException error)
+        {
+            throw new CheckpointException(path, "the file is not JSON: " + error.Message, error);
+        }
+    }
+}
+
+/// <summary>Typed access to an object's fields; an error names file and key. A null field counts as absent.</summary>
+internal sealed class JsonFields(string path, JsonElement element)
+{
+    public CheckpointException Wrong(string problem) => new(path, problem);
+
+    public void Check(bool holds, string problem)
+    {
+        if (!holds)
+        {
+            throw Wrong(problem);
+        }
+    }
+
+    public JsonFields? Find(string key) =>
+        Get(key) is { ValueKind: JsonValueKind.Object } found ? new JsonFields(path, found) : null;
+
+    public string Text(string key, string? otherwise = null) => Get(key) switch
+    {
+        { ValueKind: JsonValueKind.String } found => found.GetString()!,
+        null => otherwise ?? throw Wrong($"key '{key}' is missing."),
+        _ => throw Wrong($"key '{key}' is no text."),
+    };
+
+    public int Whole(string key, int? otherwise = null) => Get(key) switch
+    {
+        { ValueKind: JsonValueKind.Number } found when found.TryGetInt32(out int value) => value,
+        null => otherwise ?? throw Wrong($"key '{key}' is missing."),
+        _ => throw Wrong($"key '{key}' is no whole number."),
+    };
+
+    public int Positive(string key)
+    {
+        int value = Whole(key);
+        Check(value is > 0 and <= 1 << 24, $"key '{key}' is {value}.");
+        return value;
+    }
+
+    public double Number(string key, double otherwise) => Get(key) switch
+    {
+        { ValueKind: JsonValueKind.Number } found => found.GetDouble(),
+        null => otherwise,
+        _ => throw Wrong($"key '{key}' is no number."),
+    };
+
+    public bool Flag(string key, bool otherwise) => Get(key) switch
+    {
+        { ValueKind: JsonValueKind.True } => true,
+        { ValueKind: JsonValueKind.False } => false,
+        null => otherwise,
+        _ => throw Wrong($"key '{key}' is no truth value."),
+    };
+
+    public double[] Numbers(string key) => Get(key) is { ValueKind: JsonValueKind.Array } list
+        ? [.. list.EnumerateArray().Select(n => n.GetDouble())]
+        : throw Wrong($"key '{key}' is no list of numbers.");
+
+    /// <summary>One whole number or a list of them; none when absent.</summary>
+    public IEnumerable<int> Wholes(string key) => Get(key) switch
+    {
+        { ValueKind: JsonValueKind.Array } list => list.EnumerateArray().Select(n => n.GetInt32()).ToList(),
+        { ValueKind: JsonValueKind.Number } one => [one.GetInt32()],
+        _ => [],
+    };
+
+    private JsonElement? Get(string key) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(key, out JsonElement found) && found.ValueKind != JsonValueKind.Null ? found : null;
+}

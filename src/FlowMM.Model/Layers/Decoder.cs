@@ -1,0 +1,66 @@
+using FlowMM.Model.Configuration;
+using FlowMM.Model.Weights;
+using static TorchSharp.torch;
+
+namespace FlowMM.Model.Layers;
+
+/// <summary>The text decoder: embedding, layers, final norm, head. Legend: R rows of the batch, C width, V vocabulary.</summary>
+internal sealed class Decoder : IDisposable
+{
+    private readonly Tensor _embedding;
+    private readonly Tensor _head;
+    private readonly DecoderLayer[] _layers;
+    private readonly RmsNorm _norm;
+    private readonly Rope _rope;
+
+    /// <param name="source">The checkpoint.</param>
+    /// <param name="body">Prefix of embed_tokens, layers and norm.</param>
+    /// <param name="head">Name of the head's tensor; unused when tied.</param>
+    /// <param name="config">Sizes.</param>
+    /// <param name="device">Where it runs.</param>
+    /// <param name="dtype">Type of the weights.</param>
+    public Decoder(WeightSource source, string body, string head, DecoderConfig config, Device device, ScalarType dtype)
+    {
+        _embedding = source.Read(body + "embed_tokens.weight", config.Vocabulary, config.Width);
+        _head = config.TiedEmbeddings || !source.Has(head) ? _embedding : source.Read(head, config.Vocabulary, config.Width);
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(i => new DecoderLayer(source, $"{body}layers.{i}.", config, i))];
+        _norm = new(source, body + "norm", config.Width, config.NormEpsilon);
+        _rope = new(config.Rope, config.HeadDim, device, dtype);
+    }
+
+    /// <summary>Called with the rows before the first layer, after each layer and after the norm; for parity tests.</summary>
+    internal Action<Tensor>? HiddenState { get; set; }
+
+    /// <summary>ids [R] i64 -> [R, C].</summary>
+    public Tensor Embed(Tensor ids) => _embedding.index_select(0, ids);
+
+    /// <summary>x [R, C] -> normed [R, C].</summary>
+    public Tensor Forward(Tensor x, IReadOnlyList<SequenceChunk> chunks)
+    {
+        HiddenState?.Invoke(x);
+        foreach (DecoderLayer layer in _layers)
+        {
+            using var scope = NewDisposeScope();
+            x = layer.Forward(x, chunks, _rope).MoveToOuterDisposeScope(); // [R, C]
+            HiddenState?.Invoke(x);
+        }
+
+        return x;
+    }
+
+    /// <summary>x [n, C] -> logits [n, V] f32.</summary>
+    public Tensor Logits(Tensor x)
+    {
+        Tensor normed = _norm.Forward(x); // [n, C]
+        HiddenState?.Invoke(normed);
+        return nn.functional.linear(normed, _head).to(float32); // [n, V]
+    }
+
+    public void Dispose()
+    {
+        foreach (IDisposable part in (IDisposable[])[_embedding, _head, .. _layers, _norm, _rope])
+        {
+            part.Dispose();
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using FlowMM.KvCache;
+using static TorchSharp.torch;
+
+namespace FlowMM.Model;
+
+/// <summary>Consecutive tokens of one sequence that a forward pass computes.</summary>
+public sealed record SequenceChunk
+{
+    /// <summary>The sequence's cache; the chunk's keys and values are appended to it.</summary>
+    public required SessionCache Cache { get; init; }
+
+    /// <summary>The tokens, at least one.</summary>
+    public required ReadOnlyMemory<int> TokenIds { get; init; }
+
+    /// <summary>[k, C]: rows for the chunk's k image tokens, in order; null when it has none.</summary>
+    public Tensor? ImageRows { get; init; }
+
+    /// <summary>Sees the chunk's queries; null when nobody needs them.</summary>
+    public IQueryObserver? Observer { get; init; }
+
+    /// <summary>Index of the chunk's first token in its segment, for the observer.</summary>
+    public int SegmentStart { get; init; }
+
+    /// <summary>True for logits of every token of every chunk; it must be the same in all chunks of a pass.</summary>
+    public bool AllLogits { get; init; }
+}

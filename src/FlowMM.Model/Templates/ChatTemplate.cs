@@ -1,0 +1,93 @@
+using System.Text.Json;
+using FlowMM.Model.Configuration;
+using FlowMM.Model.Templates;
+
+namespace FlowMM.Model;
+
+/// <summary>
+/// A checkpoint's chat template: the part of Jinja that chat templates use, rendered as transformers renders them (trim_blocks,
+/// lstrip_blocks). Steps and output are bounded, because templates come with checkpoints. Safe to use from several threads.
+/// </summary>
+public sealed class ChatTemplate
+{
+    private readonly IReadOnlyList<Statement> _body;
+    private readonly Dictionary<string, object?> _globals;
+
+    /// <summary>Reads a template.</summary>
+    /// <param name="template">Its text.</param>
+    /// <param name="globals">Values that it may name, such as bos_token.</param>
+    /// <exception cref="TemplateException">It uses what is not supported.</exception>
+    public ChatTemplate(string template, IReadOnlyDictionary<string, object?> globals)
+    {
+        // Jinja drops one newline at a template's end.
+        _body = new TemplateParser(TemplateLexer.Read(template.EndsWith('\n') ? template[..^1] : template)).Parse();
+        _globals = new(globals);
+    }
+
+    /// <summary>Reads the template of a checkpoint: chat_template.jinja, chat_template.json or tokenizer_config.json.</summary>
+    /// <param name="directory">The checkpoint's folder.</param>
+    /// <exception cref="CheckpointException">There is none, or it cannot be read.</exception>
+    public static ChatTemplate Load(string directory)
+    {
+        string config = Path.Combine(directory, "tokenizer_config.json"), file = config;
+        using JsonDocument json = JsonFile.Read(config);
+        string? text = Field(json.RootElement, "chat_template");
+        foreach (string name in new[] { "chat_template.json", "chat_template.jinja" }.Where(n => File.Exists(Path.Combine(directory, n))))
+        {
+            file = Path.Combine(directory, name);
+            text = name.EndsWith("jinja", StringComparison.Ordinal) ? File.ReadAllText(file) : Field(JsonFile.Read(file).RootElement, "chat_template");
+        }
+
+        try
+        {
+            return new ChatTemplate(text ?? throw new CheckpointException(file, "there is no chat_template."), new Dictionary<string, object?>
+            {
+                ["bos_token"] = Field(json.RootElement, "bos_token") ?? "",
+                ["eos_token"] = Field(json.RootElement, "eos_token") ?? "",
+            });
+        }
+        catch (TemplateException error)
+        {
+            throw new CheckpointException(file, error.Message, error);
+        }
+    }
+
+    /// <summary>The text that the model reads for these messages.</summary>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="addGenerationPrompt">True to end where the model's answer begins.</param>
+    /// <exception cref="TemplateException">The template refuses the messages, or passes its bounds.</exception>
+    public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt) => Render(new Dictionary<string, object?>
+    {
+        ["messages"] = messages.Select(m => (object?)new Dictionary<string, object?> { ["role"] = m.Role, ["content"] = Content(m.Parts) }).ToList(),
+        ["add_generation_prompt"] = addGenerationPrompt,
+    });
+
+    /// <summary>Renders with any variables, for tests against the reference.</summary>
+    internal string Render(IReadOnlyDictionary<string, object?> variables)
+    {
+        Output output = new();
+        Scope scope = new(null, output);
+        foreach ((string name, object? value) in _globals.Concat(variables))
+        {
+            scope.Set(name, value);
+        }
+
+        Statement.RunAll(_body, scope);
+        return output.ToString();
+    }
+
+    private static object Content(IReadOnlyList<ChatPart> parts) => parts is [{ Text: string only }]
+        ? only
+        : parts.Select(p => (object?)(p.Text is null
+            ? new Dictionary<string, object?> { ["type"] = "image" }
+            : new Dictionary<string, object?> { ["type"] = "text", ["text"] = p.Text })).ToList();
+
+    private static string? Field(JsonElement root, string name) => !root.TryGetProperty(name, out JsonElement field) ? null : field.ValueKind switch
+    {
+        JsonValueKind.String => field.GetString(),
+        JsonValueKind.Object => field.TryGetProperty("content", out JsonElement content) ? content.GetString() : null,
+        JsonValueKind.Array => field.EnumerateArray().FirstOrDefault(t => t.GetProperty("name").GetString() == "default") is { ValueKind: JsonValueKind.Object } named
+            ? named.GetProperty("template").GetString() : null,
+        _ => null,
+    };
+}
