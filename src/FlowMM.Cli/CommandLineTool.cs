@@ -8,7 +8,7 @@ namespace FlowMM.Cli;
 public static class CommandLineTool
 {
     /// <summary>Makes each subcommand; a new one is added here.</summary>
-    private static readonly Func<Command>[] s_commands = [ServeCommand.Create, ChatCommand.Create];
+    private static readonly Func<Command>[] Commands = [ServeCommand.Create, ChatCommand.Create];
 
     /// <summary>Parses and runs a command line. What goes wrong is told in one line on standard error.</summary>
     /// <param name="args">The arguments, without the program's name.</param>
@@ -16,7 +16,7 @@ public static class CommandLineTool
     public static async Task<int> RunAsync(string[] args)
     {
         RootCommand root = new("Serves multimodal chat models and talks to them.");
-        foreach (Func<Command> create in s_commands)
+        foreach (Func<Command> create in Commands)
         {
             root.Add(create());
         }

@@ -10,8 +10,8 @@ namespace FlowMM.Cli.Chat;
 internal sealed class ChatClient : IDisposable
 {
     private const int Retries = 5;
-    private static readonly TimeSpan s_wait = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan s_cancelWait = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan FirstWait = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan CancelWait = TimeSpan.FromSeconds(2);
 
     private readonly GrpcChannel _channel;
     private readonly InferenceService.InferenceServiceClient _service;
@@ -60,7 +60,7 @@ internal sealed class ChatClient : IDisposable
         bool recorded = false;
         for (int broken = 0; ; broken++)
         {
-            await Task.Delay(s_wait * broken, cancellationToken);
+            await Task.Delay(FirstWait * broken, cancellationToken);
             using AsyncServerStreamingCall<GenerateResponse> call = _service.Generate(request, _headers, cancellationToken: cancellationToken);
             while (await MoveNextAsync(call, request, recorded && broken < Retries, cancellationToken))
             {
@@ -137,7 +137,7 @@ internal sealed class ChatClient : IDisposable
     {
         try
         {
-            await _service.CancelTurnAsync(new() { SessionId = request.SessionId, TurnId = request.TurnId }, _headers, DateTime.UtcNow + s_cancelWait);
+            await _service.CancelTurnAsync(new() { SessionId = request.SessionId, TurnId = request.TurnId }, _headers, DateTime.UtcNow + CancelWait);
         }
         catch (RpcException exception)
         {

@@ -7,7 +7,7 @@ namespace FlowMM.Cli.Chat;
 /// <summary>One JSON object on standard output when the turn is committed, and nothing else.</summary>
 internal sealed class JsonAnswerWriter(ChatClient client) : IAnswerWriter
 {
-    private static readonly JsonSerializerOptions s_options = new()
+    private static readonly JsonSerializerOptions Options = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
@@ -51,5 +51,5 @@ internal sealed class JsonAnswerWriter(ChatClient client) : IAnswerWriter
             Session = session,
             Turn = turn.TurnId,
         },
-        s_options);
+        Options);
 }
