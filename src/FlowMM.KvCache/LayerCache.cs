@@ -91,6 +91,15 @@ public sealed class LayerCache : IDisposable
         }
     }
 
+    /// <summary>An independent copy of the entries, with the same room; the caller disposes it.</summary>
+    public LayerCache Clone()
+    {
+        LayerCache copy = new(_shape, _device, _dtype);
+        copy.EnsureCapacity(Capacity);
+        copy.Take(this);
+        return copy;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -99,6 +108,20 @@ public sealed class LayerCache : IDisposable
         _beta.Dispose();
         _positions.Dispose();
         _counts.Dispose();
+    }
+
+    private void Take(LayerCache other)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Length, HasMass) = (other.Length, other.HasMass);
+        if (Length > 0)
+        {
+            Keys.copy_(other.Keys);
+            Values.copy_(other.Values);
+            Beta.copy_(other.Beta);
+            Positions.copy_(other.Positions);
+            Counts.copy_(other.Counts);
+        }
     }
 
     private void Move(int capacity)

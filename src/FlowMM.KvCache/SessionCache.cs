@@ -13,10 +13,11 @@ public sealed class SessionCache : IDisposable
     /// <param name="device">Where the entries live.</param>
     /// <param name="dtype">Type of keys and values.</param>
     public SessionCache(CacheShape shape, Device device, ScalarType dtype)
+        : this(shape, [.. Enumerable.Range(0, shape.Layers).Select(_ => new LayerCache(shape, device, dtype))], 0)
     {
-        Shape = shape;
-        _layers = [.. Enumerable.Range(0, shape.Layers).Select(_ => new LayerCache(shape, device, dtype))];
     }
+
+    private SessionCache(CacheShape shape, LayerCache[] layers, int length) => (Shape, _layers, LogicalLength) = (shape, layers, length);
 
     /// <summary>Sizes of the model.</summary>
     public CacheShape Shape { get; }
@@ -47,6 +48,9 @@ public sealed class SessionCache : IDisposable
 
         LogicalLength -= tokens;
     }
+
+    /// <summary>An independent copy; the caller disposes it.</summary>
+    public SessionCache Clone() => new(Shape, [.. _layers.Select(l => l.Clone())], LogicalLength);
 
     /// <inheritdoc/>
     public void Dispose()
