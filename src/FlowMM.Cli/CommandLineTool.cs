@@ -24,7 +24,7 @@ public static class CommandLineTool
         ParseResult command = root.Parse(args);
         if (command.Errors.Count > 0)
         {
-            Failure.Print(command.Errors[0].Message);
+            Failure.Print($"{string.Join(" ", command.Errors.Select(error => error.Message))} See flowmm --help.");
             return Failure.Usage;
         }
 

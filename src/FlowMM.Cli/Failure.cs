@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Grpc.Core;
+using Microsoft.Extensions.Options;
 
 namespace FlowMM.Cli;
 
@@ -31,7 +32,11 @@ internal static partial class Failure
     {
         RpcException { StatusCode: StatusCode.Unavailable } rpc when Socket(rpc) is { } socket => $"cannot reach the gateway: {socket.Message}",
         RpcException rpc => $"{Name(rpc.StatusCode)}: {rpc.Status.Detail}",
-        CommandException or IOException or UnauthorizedAccessException or Microsoft.Extensions.Options.OptionsValidationException => exception.Message,
+        OptionsValidationException options => string.Join(" ", options.Failures.Select(failure => Annotation().Match(failure) is { Success: true } match ? match.Groups[1].Value : failure)),
+        IOException or InvalidDataException or UnauthorizedAccessException => exception.Message,
+
+        // The product's own exceptions are written to be read.
+        _ when exception.GetType().Namespace?.StartsWith(nameof(FlowMM), StringComparison.Ordinal) == true => exception.Message,
         _ => $"{exception.GetType().Name}: {exception.Message}",
     };
 
@@ -56,6 +61,10 @@ internal static partial class Failure
 
     [GeneratedRegex(@"\s*[\r\n]+\s*")]
     private static partial Regex Line();
+
+    // The framework's own words around ours.
+    [GeneratedRegex("^DataAnnotation validation failed .* with the error: '(.*)'\\.$")]
+    private static partial Regex Annotation();
 
     [GeneratedRegex("(?<=[a-z])(?=[A-Z])")]
     private static partial Regex Capital();

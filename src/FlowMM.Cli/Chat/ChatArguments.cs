@@ -24,6 +24,14 @@ internal sealed class ChatArguments
 
     public void AddTo(Command command)
     {
+        // A misspelt option must not be asked as a question.
+        _prompt.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value: ['-', '-', ..] option }])
+            {
+                result.AddError($"Unrecognized option '{option}'.");
+            }
+        });
         command.Add(_prompt);
         foreach (Option option in (Option[])[_images, _address, _session, _model, _data, _json, _temperature, _maxTokens, _seed, _method, _budget, _apiKey, _verbose])
         {

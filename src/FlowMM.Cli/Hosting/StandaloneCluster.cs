@@ -4,6 +4,9 @@ using FlowMM.Silo.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging.Console;
+using StackExchange.Redis;
+using IServer = Microsoft.AspNetCore.Hosting.Server.IServer;
 
 namespace FlowMM.Cli.Hosting;
 
@@ -27,14 +30,24 @@ public sealed class StandaloneCluster : IAsyncDisposable
     /// <summary>Starts the parts in order; when this returns, turns are answered.</summary>
     /// <param name="settings">What to start.</param>
     /// <param name="cancellationToken">Stops starting; what has started is stopped.</param>
+    /// <exception cref="CommandException">The store does not start, or Redis is not reached.</exception>
+    /// <exception cref="Microsoft.Extensions.Options.OptionsValidationException">A setting is wrong.</exception>
     public static async Task<StandaloneCluster> StartAsync(StandaloneSettings settings, CancellationToken cancellationToken)
     {
         StandaloneCluster cluster = new();
         try
         {
-            string redis = settings.Redis ?? await cluster.StartStoreAsync(settings);
-            await cluster.StartSiloAsync(settings, redis, cancellationToken);
-            await cluster.StartGatewayAsync(settings, redis, cancellationToken);
+            string redis = await cluster.StartStoreAsync(settings);
+
+            // Both are made before either starts: a wrong setting is told before the model is loaded.
+            IHost silo = Silo(settings, redis);
+            WebApplication gateway = Gateway(settings, redis);
+            await cluster.StartAsync(silo, cancellationToken);
+            await cluster.StartAsync(gateway, cancellationToken);
+
+            // In the order of listening: gRPC, then HTTP.
+            string[] addresses = [.. gateway.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses];
+            (cluster.GrpcAddress, cluster.HttpAddress) = (new Uri(addresses[0]), new Uri(addresses[1]));
             return cluster;
         }
         catch
@@ -55,38 +68,52 @@ public sealed class StandaloneCluster : IAsyncDisposable
 
     private async Task<string> StartStoreAsync(StandaloneSettings settings)
     {
+        if (settings.Redis is not null)
+        {
+            await CheckAsync(settings.Redis);
+            return settings.Redis;
+        }
+
         EmbeddedStore store = EmbeddedStore.Start(Path.Combine(settings.Data ?? throw new ArgumentException("neither a data folder nor Redis is given", nameof(settings)), "store"));
         _parts.Push(new StoreStop(store));
         await store.ForgetMembersAsync(Name, Name);
         return store.ConnectionString;
     }
 
-    private async Task StartSiloAsync(StandaloneSettings settings, string redis, CancellationToken cancellationToken)
+    // The silo would say the same in fifty lines.
+    private static async Task CheckAsync(string redis)
+    {
+        try
+        {
+            await using ConnectionMultiplexer connection = await ConnectionMultiplexer.ConnectAsync(redis);
+        }
+        catch (Exception exception) when (exception is RedisConnectionException or ArgumentException)
+        {
+            throw new CommandException($"Redis is not reached: {exception.Message}");
+        }
+    }
+
+    private static IHost Silo(StandaloneSettings settings, string redis)
     {
         HostApplicationBuilder builder = Host.CreateApplicationBuilder();
         Configure(builder, settings, redis);
         builder.AddFlowMMSilo();
-        await StartAsync(builder.Build(), cancellationToken);
+        return builder.Build();
     }
 
-    private async Task StartGatewayAsync(StandaloneSettings settings, string redis, CancellationToken cancellationToken)
+    private static WebApplication Gateway(StandaloneSettings settings, string redis)
     {
         WebApplicationBuilder builder = WebApplication.CreateBuilder();
         Configure(builder, settings, redis);
         builder.AddFlowMMGateway();
-        WebApplication app = builder.Build();
-        app.MapFlowMMGateway();
-        await StartAsync(app, cancellationToken);
-
-        // In the order of listening: gRPC, then HTTP.
-        string[] addresses = [.. app.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses];
-        (GrpcAddress, HttpAddress) = (new Uri(addresses[0]), new Uri(addresses[1]));
+        return builder.Build().MapFlowMMGateway();
     }
 
     private async Task StartAsync(IHost host, CancellationToken cancellationToken)
     {
-        _parts.Push(new HostStop(host));
+        // A host that fails to start is not stopped: Orleans refuses that, and what failed would go unheard.
         await host.StartAsync(cancellationToken);
+        _parts.Push(new HostStop(host));
     }
 
     private static void Configure(IHostApplicationBuilder builder, StandaloneSettings settings, string redis)
@@ -108,9 +135,14 @@ public sealed class StandaloneCluster : IAsyncDisposable
         if (settings.Log != LogLevel.None)
         {
             builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
-            builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
-            builder.Logging.SetMinimumLevel(settings.Log);
-            builder.Logging.AddFilter("Orleans", LogLevel.Warning).AddFilter("Microsoft", LogLevel.Warning);
+            builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+            builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("FlowMM", settings.Log);
+
+            // Its first look takes the machine's uptime for a stall.
+            builder.Logging.AddFilter("Orleans.Runtime.Watchdog", LogLevel.Error);
+
+            // What stops the start is told by the command, in one line.
+            builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
         }
 
         // The command decides when the process ends; two hosts that each heard the signal would stop in no order.
