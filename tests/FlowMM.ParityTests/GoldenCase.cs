@@ -11,7 +11,7 @@ namespace FlowMM.ParityTests;
 /// <summary>One case: its JSON, its tensors, and the model, loaded once a family.</summary>
 public sealed record GoldenCase(string Family, string Name, string File, string ModelFolder)
 {
-    private static readonly ConcurrentDictionary<string, ChatModel> s_models = new();
+    private static readonly ConcurrentDictionary<string, ChatModel> Models = new();
     private readonly Lazy<JsonElement> _json = new(() => Goldens.Text(Path.GetDirectoryName(File)!, Path.GetFileName(File)));
 
     internal JsonElement Json => _json.Value;
@@ -28,7 +28,7 @@ public sealed record GoldenCase(string Family, string Name, string File, string 
             Assert.Skip(reason);
         }
 
-        return s_models.GetOrAdd(ModelFolder, f => ChatModel.Load(f, CPU, float32));
+        return Models.GetOrAdd(ModelFolder, f => ChatModel.Load(f, CPU, float32));
     }
 
     internal SafeTensorsFile Tensors() => SafeTensorsFile.Open(Path.ChangeExtension(File, ".safetensors"));

@@ -31,17 +31,6 @@ internal static class Goldens
         where model is not null
         select new GoldenCase(Path.GetFileName(family), Path.GetFileNameWithoutExtension(file), file, model);
 
-    /// <summary>Families whose checkpoint this version loads: the folder of the goldens, and of the checkpoint.</summary>
-    public static IEnumerable<(string Family, string Model)> Families() =>
-        from family in Directory.GetDirectories(Root).Order(StringComparer.Ordinal)
-        where Directory.GetFiles(family, "case-*.json").Length > 0
-        let model = Model(family)
-        where model is not null && WhyNot(model) is null
-        select (family, model);
-
-    /// <summary>Folders of a kind of data that is no model family, such as chat_templates.</summary>
-    public static IEnumerable<string> Folder(string name) => Directory.Exists(Path.Combine(Root, name)) ? [Path.Combine(Root, name)] : [];
-
     /// <summary>Why a checkpoint is not loaded by this version, or null when it is: by the type that its own files state.</summary>
     public static string? WhyNot(string model)
     {
@@ -51,11 +40,12 @@ internal static class Goldens
             return $"model_type {type} is not supported yet.";
         }
 
-        JsonElement bpe = Text(model, "tokenizer.json").GetProperty("model");
-        return bpe.TryGetProperty("byte_fallback", out JsonElement fallback) && fallback.ValueKind == JsonValueKind.True
-            ? "A tokenizer with byte_fallback is not supported yet."
-            : null;
+        return IsByteLevel(model) ? null : "A tokenizer with byte_fallback is not supported yet.";
     }
+
+    /// <summary>True when the tokenizer is byte-level BPE, the kind that this version reads.</summary>
+    public static bool IsByteLevel(string model) =>
+        !Text(model, "tokenizer.json").GetProperty("model").TryGetProperty("byte_fallback", out JsonElement fallback) || fallback.ValueKind != JsonValueKind.True;
 
     /// <summary>A JSON file of a folder.</summary>
     public static JsonElement Text(string folder, string name)

@@ -141,6 +141,20 @@ public sealed class ModelParityTests(ITestOutputHelper log)
 
     [Theory]
     [MemberData(nameof(Cases), DisableDiscoveryEnumeration = true)]
+    public void Greedy_WithoutCache_EqualsReference(GoldenCase golden)
+    {
+        ChatModel model = golden.Model();
+        using DisposeScope scope = NewDisposeScope();
+        using SafeTensorsFile tensors = golden.Tensors();
+        using SessionCache cache = model.NewCache();
+        int steps = golden.GreedyIds.Length;
+        int[] all = [.. golden.InputIds, .. golden.GreedyIds.Take(steps - 1)];
+        Tensor logits = model.Forward([new() { Cache = cache, TokenIds = all, ImageRows = golden.ImageRows(model), AllLogits = true }]);
+        Closeness.Check("greedy.logits", tensors.Read("greedy.logits"), logits.narrow(0, golden.InputIds.Length - 1, steps));
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases), DisableDiscoveryEnumeration = true)]
     public void Batch_OfSeveralSequences_EqualsEachAlone(GoldenCase golden)
     {
         ChatModel model = golden.Model();

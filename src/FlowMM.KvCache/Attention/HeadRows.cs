@@ -1,0 +1,204 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FlowMM.KvCache;
+
+/// <summary>
+/// The observed queries of one KV head against its keys. The exponentials are computed once and kept from round to round, since merging
+/// leaves keys as they are: what changes is which entries remain, their beta and their values.
+/// </summary>
+internal sealed class HeadRows : IDisposable
+{
+    private const int Tile = 256;
+    private const float LeastMass = 1e-30f;
+
+    private readonly IRowMath _math;
+    private readonly List<QueryBlock> _samples;
+    private readonly List<QueryBlock> _proxies;
+    private readonly List<Tensor> _exps = [];
+    private Tensor _keys;
+
+    /// <summary>Prepares the queries; nothing is computed yet.</summary>
+    /// <param name="math">Row math of the device.</param>
+    /// <param name="queries">The layer's queries.</param>
+    /// <param name="head">KV head and query heads of a KV head.</param>
+    /// <param name="keys">[L, D] f32; the caller keeps it alive.</param>
+    internal HeadRows(IRowMath math, ObservedQueries queries, (int Head, int Group) head, Tensor keys)
+    {
+        (_math, _keys) = (math, keys);
+        int sampled = queries.SamplePositions.Length;
+        _samples = [.. QueryBlock.Of(queries.Samples, queries.SamplePositions, head.Head, head.Group, 1)];
+
+        // Without samples the proxies stand for both halves of the evidence.
+        _proxies = [.. QueryBlock.Of(queries.Proxies, queries.ProxyPositions, head.Head, head.Group, sampled == 0 ? 2 : 1)];
+    }
+
+    /// <summary>Elements that remembering the exponentials takes.</summary>
+    internal long Elements => _keys.shape[0] * Blocks.Sum(b => (long)b.Columns);
+
+    private IEnumerable<QueryBlock> Blocks => _samples.Concat(_proxies);
+
+    /// <summary>Flow and causal sums, from the first look at the keys.</summary>
+    /// <param name="ask">What is wanted, and of which entries.</param>
+    /// <param name="memory">Where exponentials are remembered; null: they are computed anew when asked for.</param>
+    internal HeadEvidence Look(CausalQuestion ask, Workspace? memory)
+    {
+        HeadEvidence evidence = new(_keys.shape[0]);
+        bool changes = ask.Needs.HasFlag(Evidence.OutputChange);
+        foreach (QueryBlock block in Blocks)
+        {
+            bool sample = _samples.Contains(block);
+            bool sums = ask.Needs.HasFlag(sample ? Evidence.Accumulated : Evidence.Importance);
+            bool causal = sums || (sample && ask.Needs.HasFlag(Evidence.Flow));
+            bool remember = changes && memory is not null;
+            if (!causal && !remember)
+            {
+                continue;
+            }
+
+            using DisposeScope scope = NewDisposeScope();
+            Tensor logits = Logits(block, remember ? memory!.Take(_keys.shape[0], block.Columns) : null);
+            if (causal)
+            {
+                Causal(block, sample, sums, logits, ask, evidence);
+            }
+
+            if (remember)
+            {
+                _math.Exponentiate(logits);
+                _exps.Add(logits.DetachFromDisposeScope());
+            }
+        }
+
+        return evidence;
+    }
+
+    /// <summary>Mean squared output change and mean probability of each entry when every query sees all (CAOTE, arXiv 2504.14051).</summary>
+    /// <param name="values">[n, D] f32 of the entries that are left.</param>
+    /// <param name="beta">[n].</param>
+    /// <returns>Rank: the root of the two means' sum; weight: the mean of the two means.</returns>
+    internal (double[] Rank, double[] Weight) OutputChange(Tensor values, double[] beta)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long n = values.shape[0];
+        Tensor mass = tensor([.. beta.Select(b => (float)Math.Exp(b))], dtype: float32).to(values.device); // [n]
+
+        // Distances do not change when the values' mean is taken off; cancellation does.
+        Tensor centred = values - values.mean([0], keepdim: true); // [n, D]
+        Tensor weighted = cat([centred * mass.unsqueeze(1), mass.unsqueeze(1)], 1).t().contiguous(); // [D + 1, n]
+        Tensor moments = zeros([n, values.shape[1] + 2], float32, values.device);
+        Tensor share = zeros([n], float32, values.device);
+        int index = 0;
+        foreach (QueryBlock block in Blocks)
+        {
+            using DisposeScope inner = NewDisposeScope();
+            Tensor exps = _exps.Count > 0 ? _exps[index] : Exponentials(block, null); // [n, C]
+            Tensor sums = weighted.mm(exps); // [D + 1, C]
+            if (_exps.Count > 0 && sums[-1].min().item<float>() < LeastMass)
+            {
+                // Every entry that a query looked at is gone: its row is measured from the largest that is left.
+                exps = Exponentials(block, exps);
+                sums = weighted.mm(exps);
+            }
+
+            Accumulate(block, exps, sums, mass, moments, share);
+            index++;
+        }
+
+        return Fold(centred, moments, share);
+    }
+
+    /// <summary>Goes on with the entries that are left.</summary>
+    /// <param name="kept">Their indices among the present ones, ascending.</param>
+    /// <param name="keys">[n, D] their keys; the caller keeps it alive.</param>
+    /// <param name="sameKeys">False when a merge changed keys, so that what is remembered no longer holds.</param>
+    internal void Retain(int[] kept, Tensor keys, bool sameKeys)
+    {
+        _keys = keys;
+        for (int i = 0; i < _exps.Count; i++)
+        {
+            Tensor left = _math.Retain(_exps[i], kept).DetachFromDisposeScope();
+            _exps[i].Dispose();
+            _exps[i] = left;
+        }
+
+        if (sameKeys || _exps.Count == 0)
+        {
+            return;
+        }
+
+        foreach ((QueryBlock block, Tensor exps) in Blocks.Zip(_exps))
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Exponentials(block, exps);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (IDisposable owned in Blocks.Concat<IDisposable>(_exps))
+        {
+            owned.Dispose();
+        }
+    }
+
+    private static (double[] Rank, double[] Weight) Fold(Tensor centred, Tensor moments, Tensor share)
+    {
+        int width = (int)centred.shape[1];
+        Tensor v = centred.to(float64);
+        Tensor m = moments.to(float64);
+        Tensor change = (v.square().sum(1) * m.select(1, width)) - (2 * (v * m.narrow(1, 0, width)).sum(1)) + m.select(1, width + 1); // [n]
+        return (change.clamp_min(0).sqrt().cpu().data<double>().ToArray(), (share.to(float64) / 2).cpu().data<double>().ToArray());
+    }
+
+    private void Accumulate(QueryBlock block, Tensor exps, Tensor sums, Tensor mass, Tensor moments, Tensor share)
+    {
+        long n = exps.shape[0];
+        long width = sums.shape[0] - 1;
+        Tensor inverse = sums[-1].reciprocal(); // [C]
+        Tensor outputs = sums.narrow(0, 0, width) * inverse; // [D, C]
+        Tensor ones = full_like(inverse, 1).unsqueeze(0);
+        Tensor factors = (cat([outputs, ones, outputs.square().sum(0, keepdim: true)], 0) * block.WeightRow).t().contiguous(); // [C, D + 2]
+        Tensor scratch = empty([Math.Min(Tile, n), block.Columns], float32, exps.device);
+        for (long start = 0; start < n; start += Tile)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            long count = Math.Min(Tile, n - start);
+            Tensor squares = scratch.narrow(0, 0, count);
+            _math.Squares(exps.narrow(0, start, count), mass.narrow(0, start, count), inverse, block.WeightRow, squares, share.narrow(0, start, count));
+            moments.narrow(0, start, count).addmm_(squares, factors, 1, 1);
+        }
+    }
+
+    private void Causal(QueryBlock block, bool sample, bool sums, Tensor logits, CausalQuestion ask, HeadEvidence evidence)
+    {
+        CausalView view = block.View(ask.Modality, ask.Sinks, ask.Beta);
+        CausalMass mass = _math.Causal(logits, view);
+        if (sample && ask.Needs.HasFlag(Evidence.Flow))
+        {
+            evidence.Flow.Add(block.Positions, mass, ask.Modality, ask.Sinks);
+        }
+
+        if (sums)
+        {
+            // Accumulated attention is a sum over rows and a mean over the group; importance a mean over both.
+            float[] weight = new float[block.Columns];
+            Array.Fill(weight, (float)(1.0 / ask.Group / (sample ? 1 : ask.Proxies)), 0, block.Rows);
+            _math.AddColumns(logits, view, mass, weight, sample ? evidence.Accumulated : evidence.Importance);
+        }
+    }
+
+    private Tensor Logits(QueryBlock block, Tensor? into)
+    {
+        Tensor target = into ?? empty([_keys.shape[0], block.Columns], float32, _keys.device);
+        return target.addmm_(_keys, block.Queries, 0, 1); // [L, C]
+    }
+
+    private Tensor Exponentials(QueryBlock block, Tensor? into)
+    {
+        Tensor logits = Logits(block, into);
+        _math.Exponentiate(logits);
+        return logits;
+    }
+}

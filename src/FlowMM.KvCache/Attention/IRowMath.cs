@@ -1,0 +1,41 @@
+using static TorchSharp.torch;
+
+namespace FlowMM.KvCache;
+
+/// <summary>
+/// What is done to blocks of attention rows between the matrix products. Blocks are key-major, [L, C]: one row a key, one column an observed
+/// query, so that entries leave by whole rows and equal keys are reduced in the same order. C is a multiple of 16; f32, contiguous.
+/// </summary>
+internal interface IRowMath
+{
+    /// <summary>Sums of exp(logit - max) over the keys that each column sees, by modality.</summary>
+    /// <param name="logits">[L, C]; unchanged.</param>
+    /// <param name="view">Who sees what.</param>
+    CausalMass Causal(Tensor logits, CausalView view);
+
+    /// <summary>Adds to each key its causal probability, weighted and summed over the columns.</summary>
+    /// <param name="logits">[L, C]; unchanged.</param>
+    /// <param name="view">Who sees what.</param>
+    /// <param name="mass">The columns' sums.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="sums">[L]; added to.</param>
+    void AddColumns(Tensor logits, CausalView view, CausalMass mass, float[] weight, double[] sums);
+
+    /// <summary>exp(logit - the column's max), in place.</summary>
+    /// <param name="logits">[L, C].</param>
+    void Exponentiate(Tensor logits);
+
+    /// <summary>(p / (1 - p))^2 of a tile of keys, with p = exp * mass / Z; and the weighted sum of p over the columns.</summary>
+    /// <param name="exps">[n, C] rows of the tile.</param>
+    /// <param name="mass">[n] exp(beta).</param>
+    /// <param name="inverse">[C] 1 / Z.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="squares">[n, C]; overwritten.</param>
+    /// <param name="share">[n]; added to.</param>
+    void Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share);
+
+    /// <summary>The rows <paramref name="kept"/> of a block, in its own memory where that can be.</summary>
+    /// <param name="block">[L, C].</param>
+    /// <param name="kept">Ascending rows.</param>
+    Tensor Retain(Tensor block, int[] kept);
+}

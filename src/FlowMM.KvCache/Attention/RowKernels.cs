@@ -1,0 +1,115 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using static TorchSharp.torch;
+
+namespace FlowMM.KvCache;
+
+/// <summary>The vector loops of <see cref="CpuRowMath"/> and of key matching, over memory of contiguous CPU tensors.</summary>
+internal static unsafe class RowKernels
+{
+    /// <summary>Lanes of a vector.</summary>
+    internal const int Lanes = 16;
+
+    private static readonly Vector512<int> LaneIndex = Vector512<int>.Indices;
+
+    /// <summary>The first element of a contiguous f32 CPU tensor. The tensor must outlive the pointer's use.</summary>
+    internal static float* Data(Tensor tensor) => (float*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
+
+    /// <summary>exp(x) for x at most 0, relative error about 2e-7; below -87.3 the least normal number.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector512<float> Exp(Vector512<float> x)
+    {
+        x = Vector512.Max(x, Vector512.Create(-87.3f));
+        Vector512<float> n = Vector512.Round(x * 1.44269504f);
+        Vector512<float> r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-0.693359375f), x);
+        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(2.12194440e-4f), r);
+        Vector512<float> p = Vector512.Create(1.9875691500e-4f);
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.3981999507e-3f));
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(8.3334519073e-3f));
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(4.1665795894e-2f));
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.6666665459e-1f));
+        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(5.0000001201e-1f));
+        p = Vector512.FusedMultiplyAdd(p, r * r, r + Vector512<float>.One);
+        Vector512<int> exponent = (Vector512.ConvertToInt32(n) + Vector512.Create(127)) << 23;
+        return p * exponent.AsSingle();
+    }
+
+    /// <summary>All ones in the lanes of columns from <paramref name="first"/> on, for the vector at <paramref name="column"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector512<float> From(int first, int column) =>
+        Vector512.GreaterThanOrEqual(LaneIndex + Vector512.Create(column), Vector512.Create(first)).AsSingle();
+
+    /// <summary>For each row the first column within <paramref name="tie"/> of the largest, and the largest.</summary>
+    internal static void Nearest(Tensor similar, float tie, Span<int> found, Span<float> top)
+    {
+        (int rows, int columns) = ((int)similar.shape[0], (int)similar.shape[1]);
+        float* data = Data(similar);
+        int[] index = new int[rows];
+        float[] largest = new float[rows];
+        Parallel.For(0, (rows + 31) / 32, stripe =>
+        {
+            for (int r = stripe * 32; r < Math.Min(rows, (stripe + 1) * 32); r++)
+            {
+                largest[r] = Max(data + ((long)r * columns), columns);
+                index[r] = FirstAtLeast(data + ((long)r * columns), columns, largest[r] - tie);
+            }
+        });
+        index.CopyTo(found);
+        largest.CopyTo(top);
+    }
+
+    /// <summary>Runs over stripes of columns, one a processor, each a multiple of the lanes wide.</summary>
+    internal static void Stripes(int columns, Action<int, int> body)
+    {
+        int vectors = columns / Lanes;
+        int stripes = Math.Min(vectors, Environment.ProcessorCount);
+        Parallel.For(0, stripes, s => body(s * vectors / stripes * Lanes, (s + 1) * vectors / stripes * Lanes));
+    }
+
+    private static float Max(float* row, int n)
+    {
+        float max = float.NegativeInfinity;
+        int i = 0;
+        if (n >= Lanes)
+        {
+            Vector512<float> best = Vector512.Load(row);
+            for (i = Lanes; i <= n - Lanes; i += Lanes)
+            {
+                best = Vector512.Max(best, Vector512.Load(row + i));
+            }
+
+            for (int lane = 0; lane < Lanes; lane++)
+            {
+                max = Math.Max(max, best[lane]);
+            }
+        }
+
+        for (; i < n; i++)
+        {
+            max = Math.Max(max, row[i]);
+        }
+
+        return max;
+    }
+
+    private static int FirstAtLeast(float* row, int n, float least)
+    {
+        int i = 0;
+        for (Vector512<float> bound = Vector512.Create(least); i <= n - Lanes; i += Lanes)
+        {
+            ulong hits = Vector512.GreaterThanOrEqual(Vector512.Load(row + i), bound).ExtractMostSignificantBits();
+            if (hits != 0)
+            {
+                return i + System.Numerics.BitOperations.TrailingZeroCount(hits);
+            }
+        }
+
+        while (row[i] < least)
+        {
+            i++;
+        }
+
+        return i;
+    }
+}
