@@ -10,10 +10,10 @@ internal static class OptionReader
     private const int MaxStops = 16;
     private const int MaxStopLength = 256;
 
-    private static readonly string[] s_methods = ["full", "flowmm", "flowmm-paper", "streaming", "h2o", "snapkv", "pyramidkv", "look-m", "d2o", "kvmerger"];
-    private static readonly string[] s_importance = ["output", "mean", "seen"];
-    private static readonly string[] s_strategies = ["threshold", "calibrated", "intra", "inter"];
-    private static readonly string[] s_merges = ["mass", "evict", "value_only", "log_count", "pivot_mean"];
+    private static readonly string[] Methods = ["full", "flowmm", "flowmm-paper", "streaming", "h2o", "snapkv", "pyramidkv", "look-m", "d2o", "kvmerger"];
+    private static readonly string[] Readings = ["output", "mean", "seen"];
+    private static readonly string[] Strategies = ["threshold", "calibrated", "intra", "inter"];
+    private static readonly string[] Merges = ["mass", "evict", "value_only", "log_count", "pivot_mean"];
 
     public static SamplingRecord Sampling(SamplingOptions options)
     {
@@ -40,10 +40,10 @@ internal static class OptionReader
 
     public static MergingRecord Merging(MergingOptions options)
     {
-        RequireName(options.HasMethod, options.Method, s_methods, "merging.method");
-        RequireName(options.HasImportance, options.Importance, s_importance, "merging.importance");
-        RequireName(options.HasStrategy, options.Strategy, s_strategies, "merging.strategy");
-        RequireName(options.HasMerge, options.Merge, s_merges, "merging.merge");
+        RequireName(options.HasMethod, options.Method, Methods, "merging.method");
+        RequireName(options.HasImportance, options.Importance, Readings, "merging.importance");
+        RequireName(options.HasStrategy, options.Strategy, Strategies, "merging.strategy");
+        RequireName(options.HasMerge, options.Merge, Merges, "merging.merge");
         Require(!options.HasBudgetRatio || options.BudgetRatio is > 0 and <= 1, "merging.budget_ratio must be above 0 and at most 1");
         Require(!options.HasBudgetEntries || options.BudgetEntries >= 8, "merging.budget_entries must be at least 8");
         Require(!options.HasRounds || options.Rounds is >= 1 and <= 16, "merging.rounds must be 1 to 16");

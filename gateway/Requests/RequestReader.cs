@@ -1,9 +1,9 @@
 using FlowMM.Abstractions;
-using ErrorCode = FlowMM.Abstractions.ErrorCode;
 using FlowMM.Gateway.Hosting;
 using FlowMM.Inference.V1;
-using SamplingOptions = FlowMM.Abstractions.SamplingOptions;
+using ErrorCode = FlowMM.Abstractions.ErrorCode;
 using MergingOptions = FlowMM.Abstractions.MergingOptions;
+using SamplingOptions = FlowMM.Abstractions.SamplingOptions;
 
 namespace FlowMM.Gateway.Requests;
 

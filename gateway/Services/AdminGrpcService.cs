@@ -1,10 +1,10 @@
 using FlowMM.Abstractions;
-using ErrorCode = FlowMM.Abstractions.ErrorCode;
 using FlowMM.Admin.V1;
 using FlowMM.Gateway.Tenants;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Orleans.Runtime;
+using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Services;
 

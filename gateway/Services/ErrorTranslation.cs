@@ -1,9 +1,9 @@
 using FlowMM.Abstractions;
-using ErrorCode = FlowMM.Abstractions.ErrorCode;
 using Grpc.Core;
 using Microsoft.AspNetCore.Connections;
 using Orleans.Runtime;
 using Orleans.Runtime.Messaging;
+using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Services;
 

@@ -1,11 +1,11 @@
 using FlowMM.Abstractions;
-using ErrorCode = FlowMM.Abstractions.ErrorCode;
 using FlowMM.Gateway.Hosting;
 using FlowMM.Gateway.Requests;
 using FlowMM.Gateway.Tenants;
 using FlowMM.Inference.V1;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
+using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Services;
 

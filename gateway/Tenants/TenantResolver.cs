@@ -1,10 +1,10 @@
 using System.Security.Cryptography;
 using System.Text;
 using FlowMM.Abstractions;
-using ErrorCode = FlowMM.Abstractions.ErrorCode;
 using FlowMM.Gateway.Hosting;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
+using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Tenants;
 

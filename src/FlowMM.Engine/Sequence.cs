@@ -47,6 +47,9 @@ internal sealed class Sequence
 
     public bool Ended { get; private set; }
 
+    /// <summary>True when it ended because a picture of its history was needed and not decoded.</summary>
+    public bool PicturesMissing { get; private set; }
+
     public int Reused { get; set; }
 
     public int Replayed { get; set; }
@@ -90,7 +93,7 @@ internal sealed class Sequence
 
     public void Fail(Exception error)
     {
-        Ended = true;
+        (Ended, PicturesMissing) = (true, error is PicturesMissingException);
         _events.Writer.TryComplete(error);
     }
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using FlowMM.Abstractions;
 using FlowMM.Model;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -78,5 +77,5 @@ internal sealed class StepRunner(ChatModel model)
 
     private Tensor Encode(Sequence sequence, string hash) => sequence.Images.TryGetValue(hash, out ProcessedImage? image)
         ? model.EncodeImage(image)
-        : throw new RefusedException(ErrorCode.Unavailable, "The session left the device while the turn waited; try it again.");
+        : throw new PicturesMissingException();
 }

@@ -9,7 +9,11 @@ namespace FlowMM.KvCache;
 /// <param name="HeadDim">Width of a head, D.</param>
 public sealed record CacheShape(int Layers, int QueryHeads, int KvHeads, int HeadDim)
 {
-    /// <summary>Bytes that one token takes in a full cache of <paramref name="dtype"/>: K, V, beta f32, pos i32, count i32, all layers.</summary>
+    /// <summary>Bytes that one token takes in a full cache of <paramref name="dtype"/>: K, V, beta f32, pos i32, count i32 and a byte of modality, all layers.</summary>
     /// <param name="dtype">Type of keys and values.</param>
-    public long BytesPerToken(torch.ScalarType dtype) => (long)Layers * KvHeads * ((2 * HeadDim * dtype.ElementSize()) + 12);
+    public long BytesPerToken(torch.ScalarType dtype) => (long)Layers * KvHeads * EntryBytes(dtype);
+
+    /// <summary>Bytes of one entry of one KV head in one layer.</summary>
+    /// <param name="dtype">Type of keys and values.</param>
+    public int EntryBytes(torch.ScalarType dtype) => (2 * HeadDim * dtype.ElementSize()) + (3 * sizeof(int)) + 1;
 }

@@ -18,6 +18,8 @@ public sealed class SessionCache : IDisposable
         _layers = [.. Enumerable.Range(0, shape.Layers).Select(_ => new LayerCache(shape, device, dtype))];
     }
 
+    private SessionCache(CacheShape shape, LayerCache[] layers) => (Shape, _layers) = (shape, layers);
+
     /// <summary>Sizes of the model.</summary>
     public CacheShape Shape { get; }
 
@@ -26,6 +28,15 @@ public sealed class SessionCache : IDisposable
 
     /// <summary>Tokens that the cache stands for: the next token's logical index. Compression never changes it.</summary>
     public int LogicalLength { get; private set; }
+
+    /// <summary>The segments whose entries are final; what comes after them is the uncompressed tail.</summary>
+    public SegmentTable Segments { get; private init; } = new();
+
+    /// <summary>Tokens after the last final segment, each an entry of its own.</summary>
+    public int TailLength => LogicalLength - Segments.Tokens;
+
+    /// <summary>Entries per KV head of the layer that holds most.</summary>
+    public int LongestLayer => _layers.Max(l => l.Length);
 
     /// <summary>Bytes reserved by all layers.</summary>
     public long Bytes => _layers.Sum(l => l.Bytes);
@@ -36,17 +47,24 @@ public sealed class SessionCache : IDisposable
 
     /// <summary>Forgets the newest <paramref name="tokens"/> tokens, none of which was compressed.</summary>
     /// <param name="tokens">How many.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A layer holds fewer entries.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The uncompressed tail is shorter.</exception>
     public void Rewind(int tokens)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, TailLength);
         foreach (LayerCache layer in _layers)
         {
-            ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, layer.Length);
             layer.Truncate(layer.Length - tokens);
         }
 
         LogicalLength -= tokens;
     }
+
+    /// <summary>A copy in memory of its own, for a fork of the conversation; the caller disposes it.</summary>
+    public SessionCache Clone() => new(Shape, [.. _layers.Select(l => l.Clone())])
+    {
+        LogicalLength = LogicalLength,
+        Segments = Segments.Clone(),
+    };
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,26 +1,17 @@
+using System.Numerics;
+
 namespace FlowMM.KvCache;
 
-/// <summary>The capacities that caches are reserved in: a batch of one class is one attention call, and little is left unused.</summary>
+/// <summary>The capacities that caches are reserved in: few enough that sessions share them, close enough that little is left unused.</summary>
 public static class SizeClass
 {
-    private const int Smallest = 32;
+    private const int Step = 32;
 
-    /// <summary>The least class that holds <paramref name="entries"/>: powers of two and their three quarters steps, so at most a third is spare above 32.</summary>
+    /// <summary>The least class that holds <paramref name="entries"/>: multiples of 32, and above 512 eight steps to each doubling, so at most an eighth is spare.</summary>
     /// <param name="entries">Entries per KV head, at least 0.</param>
     public static int For(int entries)
     {
-        int size = Smallest;
-        while (size < entries)
-        {
-            int half = size + (size / 2);
-            if (half >= entries && size % 2 == 0)
-            {
-                return half;
-            }
-
-            size *= 2;
-        }
-
-        return size;
+        int step = Math.Max(Step, (int)(BitOperations.RoundUpToPowerOf2((uint)Math.Max(entries, 1)) / 16));
+        return Math.Max(1, (entries + step - 1) / step) * step;
     }
 }

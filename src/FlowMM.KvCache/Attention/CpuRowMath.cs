@@ -95,7 +95,7 @@ internal sealed unsafe class CpuRowMath : IRowMath
     }
 
     /// <inheritdoc/>
-    public void Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share)
+    public List<IRowMath.Pair> Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share)
     {
         (int keys, int columns) = ((int)exps.shape[0], (int)exps.shape[1]);
         float* e = RowKernels.Data(exps);
@@ -104,25 +104,20 @@ internal sealed unsafe class CpuRowMath : IRowMath
         float* a = RowKernels.Data(weight);
         float* w = RowKernels.Data(squares);
         float* s = RowKernels.Data(share);
-        Parallel.For(0, (keys + KeyStripe - 1) / KeyStripe, stripe =>
+        List<IRowMath.Pair>?[] dominant = new List<IRowMath.Pair>?[(keys + KeyStripe - 1) / KeyStripe];
+        Parallel.For(0, dominant.Length, stripe =>
         {
-            Vector512<float> least = Vector512.Create(1e-3f);
             for (int i = stripe * KeyStripe; i < Math.Min(keys, (stripe + 1) * KeyStripe); i++)
             {
-                float* row = e + ((long)i * columns);
-                float* target = w + ((long)i * columns);
-                (Vector512<float> sum, Vector512<float> own) = (default, Vector512.Create(b[i]));
-                for (int c = 0; c < columns; c += RowKernels.Lanes)
+                long at = (long)i * columns;
+                s[i] += SquareRow(e + at, b[i], z, a, w + at, columns, out float largest);
+                if (largest > IRowMath.Dominant)
                 {
-                    Vector512<float> p = Vector512.Load(row + c) * own * Vector512.Load(z + c);
-                    Vector512<float> odds = p / Vector512.Max(Vector512<float>.One - p, least);
-                    (odds * odds).Store(target + c);
-                    sum += p * Vector512.Load(a + c);
+                    TakeOut(e + at, b[i], z, w + at, columns, i, dominant[stripe] ??= []);
                 }
-
-                s[i] += Vector512.Sum(sum);
             }
         });
+        return [.. dominant.SelectMany(d => d ?? [])];
     }
 
     /// <inheritdoc/>
@@ -166,6 +161,41 @@ internal sealed unsafe class CpuRowMath : IRowMath
         {
             Vector512<float> e = RowKernels.Exp(Vector512.Load(row + c) + add - Vector512.Load(max + c));
             (Vector512.Load(sums + c) + (e & RowKernels.From(first, c))).Store(sums + c);
+        }
+    }
+
+    private static float SquareRow(float* row, float mass, float* inverse, float* weight, float* target, int columns, out float largest)
+    {
+        (Vector512<float> sum, Vector512<float> max, Vector512<float> own) = (default, default, Vector512.Create(mass));
+        Vector512<float> least = Vector512.Create(1e-3f);
+        for (int c = 0; c < columns; c += RowKernels.Lanes)
+        {
+            Vector512<float> p = Vector512.Load(row + c) * own * Vector512.Load(inverse + c);
+            Vector512<float> odds = p / Vector512.Max(Vector512<float>.One - p, least);
+            (odds * odds).Store(target + c);
+            sum += p * Vector512.Load(weight + c);
+            max = Vector512.Max(max, p);
+        }
+
+        largest = 0;
+        for (int lane = 0; lane < RowKernels.Lanes; lane++)
+        {
+            largest = Math.Max(largest, max[lane]);
+        }
+
+        return Vector512.Sum(sum);
+    }
+
+    private static void TakeOut(float* row, float mass, float* inverse, float* target, int columns, int key, List<IRowMath.Pair> pairs)
+    {
+        for (int c = 0; c < columns; c++)
+        {
+            float p = row[c] * mass * inverse[c];
+            if (p > IRowMath.Dominant)
+            {
+                target[c] = 0;
+                pairs.Add(new IRowMath.Pair(key, c, p));
+            }
         }
     }
 }

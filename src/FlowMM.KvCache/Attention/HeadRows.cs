@@ -9,9 +9,6 @@ namespace FlowMM.KvCache;
 /// </summary>
 internal sealed class HeadRows : IDisposable
 {
-    private const int Tile = 256;
-    private const float LeastMass = 1e-30f;
-
     private readonly IRowMath _math;
     private readonly List<QueryBlock> _samples;
     private readonly List<QueryBlock> _proxies;
@@ -36,7 +33,7 @@ internal sealed class HeadRows : IDisposable
     /// <summary>Elements that remembering the exponentials takes.</summary>
     internal long Elements => _keys.shape[0] * Blocks.Sum(b => (long)b.Columns);
 
-    private IEnumerable<QueryBlock> Blocks => _samples.Concat(_proxies);
+    private IEnumerable<QueryBlock> Blocks => _proxies.Concat(_samples);
 
     /// <summary>Flow and causal sums, from the first look at the keys.</summary>
     /// <param name="ask">What is wanted, and of which entries.</param>
@@ -80,32 +77,24 @@ internal sealed class HeadRows : IDisposable
     internal (double[] Rank, double[] Weight) OutputChange(Tensor values, double[] beta)
     {
         using DisposeScope scope = NewDisposeScope();
-        long n = values.shape[0];
-        Tensor mass = tensor([.. beta.Select(b => (float)Math.Exp(b))], dtype: float32).to(values.device); // [n]
-
-        // Distances do not change when the values' mean is taken off; cancellation does.
-        Tensor centred = values - values.mean([0], keepdim: true); // [n, D]
-        Tensor weighted = cat([centred * mass.unsqueeze(1), mass.unsqueeze(1)], 1).t().contiguous(); // [D + 1, n]
-        Tensor moments = zeros([n, values.shape[1] + 2], float32, values.device);
-        Tensor share = zeros([n], float32, values.device);
+        OutputMoments? moments = null;
         int index = 0;
         foreach (QueryBlock block in Blocks)
         {
             using DisposeScope inner = NewDisposeScope();
             Tensor exps = _exps.Count > 0 ? _exps[index] : Exponentials(block, null); // [n, C]
-            Tensor sums = weighted.mm(exps); // [D + 1, C]
-            if (_exps.Count > 0 && sums[-1].min().item<float>() < LeastMass)
+            moments ??= new OutputMoments(_math, values, beta, exps, block);
+            if (!moments.Add(exps, block))
             {
-                // Every entry that a query looked at is gone: its row is measured from the largest that is left.
-                exps = Exponentials(block, exps);
-                sums = weighted.mm(exps);
+                // Every entry that a query looked at is gone: its column is measured from the largest that is left.
+                moments.Add(Exponentials(block, _exps.Count > 0 ? exps : null), block);
             }
 
-            Accumulate(block, exps, sums, mass, moments, share);
             index++;
         }
 
-        return Fold(centred, moments, share);
+        using OutputMoments? done = moments;
+        return done?.Fold() ?? (new double[beta.Length], new double[beta.Length]);
     }
 
     /// <summary>Goes on with the entries that are left.</summary>
@@ -140,34 +129,6 @@ internal sealed class HeadRows : IDisposable
         foreach (IDisposable owned in Blocks.Concat<IDisposable>(_exps))
         {
             owned.Dispose();
-        }
-    }
-
-    private static (double[] Rank, double[] Weight) Fold(Tensor centred, Tensor moments, Tensor share)
-    {
-        int width = (int)centred.shape[1];
-        Tensor v = centred.to(float64);
-        Tensor m = moments.to(float64);
-        Tensor change = (v.square().sum(1) * m.select(1, width)) - (2 * (v * m.narrow(1, 0, width)).sum(1)) + m.select(1, width + 1); // [n]
-        return (change.clamp_min(0).sqrt().cpu().data<double>().ToArray(), (share.to(float64) / 2).cpu().data<double>().ToArray());
-    }
-
-    private void Accumulate(QueryBlock block, Tensor exps, Tensor sums, Tensor mass, Tensor moments, Tensor share)
-    {
-        long n = exps.shape[0];
-        long width = sums.shape[0] - 1;
-        Tensor inverse = sums[-1].reciprocal(); // [C]
-        Tensor outputs = sums.narrow(0, 0, width) * inverse; // [D, C]
-        Tensor ones = full_like(inverse, 1).unsqueeze(0);
-        Tensor factors = (cat([outputs, ones, outputs.square().sum(0, keepdim: true)], 0) * block.WeightRow).t().contiguous(); // [C, D + 2]
-        Tensor scratch = empty([Math.Min(Tile, n), block.Columns], float32, exps.device);
-        for (long start = 0; start < n; start += Tile)
-        {
-            using DisposeScope scope = NewDisposeScope();
-            long count = Math.Min(Tile, n - start);
-            Tensor squares = scratch.narrow(0, 0, count);
-            _math.Squares(exps.narrow(0, start, count), mass.narrow(0, start, count), inverse, block.WeightRow, squares, share.narrow(0, start, count));
-            moments.narrow(0, start, count).addmm_(squares, factors, 1, 1);
         }
     }
 

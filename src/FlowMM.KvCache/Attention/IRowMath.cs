@@ -30,12 +30,22 @@ internal interface IRowMath
     /// <param name="mass">[n] exp(beta).</param>
     /// <param name="inverse">[C] 1 / Z.</param>
     /// <param name="weight">[C].</param>
-    /// <param name="squares">[n, C]; overwritten.</param>
+    /// <param name="squares">[n, C]; overwritten; 0 for the pairs that are returned.</param>
     /// <param name="share">[n]; added to.</param>
-    void Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share);
+    /// <returns>The pairs whose p exceeds <see cref="Dominant"/>, which sums of products would resolve too coarsely; ascending.</returns>
+    List<Pair> Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share);
 
     /// <summary>The rows <paramref name="kept"/> of a block, in its own memory where that can be.</summary>
     /// <param name="block">[L, C].</param>
     /// <param name="kept">Ascending rows.</param>
     Tensor Retain(Tensor block, int[] kept);
+
+    /// <summary>Probability above which a key's effect on a row is computed from the difference itself.</summary>
+    internal const float Dominant = 0.25f;
+
+    /// <summary>A key that takes much of a column's attention.</summary>
+    /// <param name="Key">Row of the tile.</param>
+    /// <param name="Column">Column of the block.</param>
+    /// <param name="P">Its probability.</param>
+    internal readonly record struct Pair(int Key, int Column, float P);
 }

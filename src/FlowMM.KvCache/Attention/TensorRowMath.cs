@@ -48,12 +48,16 @@ internal sealed class TensorRowMath : IRowMath
     }
 
     /// <inheritdoc/>
-    public void Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share)
+    public List<IRowMath.Pair> Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor p = exps * mass.unsqueeze(1) * inverse; // [n, C]
+        Tensor dominant = p.gt(IRowMath.Dominant);
         share.add_(p.mv(weight));
-        squares.copy_((p / (1 - p).clamp_min(1e-3)).square());
+        squares.copy_((p / (1 - p).clamp_min(1e-3)).square().masked_fill(dominant, 0));
+        long[] at = dominant.nonzero().cpu().contiguous().data<long>().ToArray(); // [pairs, 2]
+        float[] large = p.masked_select(dominant).cpu().data<float>().ToArray();
+        return [.. large.Select((value, n) => new IRowMath.Pair((int)at[2 * n], (int)at[(2 * n) + 1], value))];
     }
 
     /// <inheritdoc/>

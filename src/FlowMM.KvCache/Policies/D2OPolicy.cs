@@ -12,9 +12,10 @@ public sealed class D2OPolicy : IMergePolicy
     /// <inheritdoc/>
     public HeadPlan Plan(HeadView head, int budget, MergingPlanOptions options)
     {
-        bool[] sinks = new bool[head.Length];
-        Array.Fill(sinks, true, 0, head.First ? Math.Min(options.Sinks, budget / 8) : 0);
-        bool[] kept = HeavyHitterPolicy.Select(head, budget, sinks);
+        bool[] kept = new bool[head.Length];
+        Array.Fill(kept, true, 0, head.First ? Math.Min(options.Sinks, budget / 8) : 0);
+        Array.Fill(kept, true, head.Length - (budget / 2), budget / 2);
+        HeavyHitterPolicy.FillUp(head, budget, kept);
         int[] gone = HeadPlan.Where([.. kept.Select(k => !k)]);
         int[] assign = [.. Enumerable.Range(0, head.Length)];
         KeyMatch match = head.Keys.Match(gone, HeadPlan.Where(kept));

@@ -10,17 +10,20 @@ public sealed class HeavyHitterPolicy : IMergePolicy
     public Evidence Needs(MergingPlanOptions options) => Evidence.Accumulated;
 
     /// <inheritdoc/>
-    public HeadPlan Plan(HeadView head, int budget, MergingPlanOptions options) => HeadPlan.Evict(Select(head, budget, new bool[head.Length]));
+    public HeadPlan Plan(HeadView head, int budget, MergingPlanOptions options)
+    {
+        bool[] kept = new bool[head.Length];
+        Array.Fill(kept, true, head.Length - (budget / 2), budget / 2);
+        return HeadPlan.Evict(FillUp(head, budget, kept));
+    }
 
-    /// <summary>Adds the recent half, then the heavy hitters, to what is kept already.</summary>
+    /// <summary>Adds heavy hitters to what is kept already.</summary>
     /// <param name="head">The head.</param>
     /// <param name="budget">Entries in all.</param>
     /// <param name="kept">[L]; changed and returned.</param>
-    internal static bool[] Select(HeadView head, int budget, bool[] kept)
+    internal static bool[] FillUp(HeadView head, int budget, bool[] kept)
     {
-        Array.Fill(kept, true, head.Length - (budget / 2), budget / 2);
-        bool[] rest = [.. kept.Select(k => !k)];
-        foreach (int i in Ranking.Best(head.Accumulated, budget - kept.AsSpan().Count(true), rest))
+        foreach (int i in Ranking.Best(head.Accumulated, budget - kept.AsSpan().Count(true), [.. kept.Select(k => !k)]))
         {
             kept[i] = true;
         }

@@ -16,8 +16,9 @@ public sealed class LookMPolicy : IMergePolicy
     /// <inheritdoc/>
     public HeadPlan Plan(HeadView head, int budget, MergingPlanOptions options)
     {
-        bool[] text = [.. head.Modality.Select(m => m == Modality.Text)];
-        bool[] kept = HeavyHitterPolicy.Select(head, Math.Max(budget, head.LeastKept), Recent(text, budget));
+        bool[] kept = [.. head.Modality.Select(m => m == Modality.Text)];
+        Array.Fill(kept, true, head.Length - (budget / 2), budget / 2);
+        HeavyHitterPolicy.FillUp(head, Math.Max(budget, head.LeastKept), kept);
         int[] gone = HeadPlan.Where([.. kept.Select(k => !k)]);
         int[] assign = [.. Enumerable.Range(0, head.Length)];
         KeyMatch match = head.Keys.Match(gone, HeadPlan.Where(kept));
@@ -27,11 +28,5 @@ public sealed class LookMPolicy : IMergePolicy
         }
 
         return new HeadPlan { Kept = kept, Assign = assign, Mode = MergeMode.PivotMean };
-    }
-
-    private static bool[] Recent(bool[] kept, int budget)
-    {
-        Array.Fill(kept, true, kept.Length - (budget / 2), budget / 2);
-        return kept;
     }
 }

@@ -60,7 +60,7 @@ internal class ExpressionParser(List<Token> tokens)
     private Expression Comparison()
     {
         Expression left = Concat();
-        for (; ;)
+        while (true)
         {
             if (Is("not") && Is("in", 1))
             {
@@ -123,7 +123,7 @@ internal class ExpressionParser(List<Token> tokens)
 
     private Expression Postfix(Expression value)
     {
-        for (; ;)
+        while (true)
         {
             if (Skip("."))
             {

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Xml.Linq;
+using FlowMM.UnitTests.Testing;
 using Xunit;
 
 namespace FlowMM.UnitTests.Layout;

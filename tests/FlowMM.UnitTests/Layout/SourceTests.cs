@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using FlowMM.UnitTests.Testing;
 using Xunit;
 
 namespace FlowMM.UnitTests.Layout;

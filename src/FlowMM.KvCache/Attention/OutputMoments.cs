@@ -1,0 +1,137 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FlowMM.KvCache;
+
+/// <summary>
+/// Adds up, over blocks of query columns, how far each entry's absence moves the output: (p / (1 - p))^2 |v - o|^2, written out as three
+/// matrix products. Where a key takes much of a column, v is close to o and the products cancel: those pairs are taken from the difference,
+/// and values are measured from the most attended one, so that a sink's own difference is exact.
+/// </summary>
+internal sealed class OutputMoments : IDisposable
+{
+    private const int Tile = 256;
+    private const float LeastMass = 1e-30f;
+
+    private readonly IRowMath _math;
+    private readonly Tensor _values;
+    private readonly Tensor _mass;
+    private readonly Tensor _weighted;
+    private readonly Tensor _moments;
+    private readonly Tensor _share;
+    private readonly double[] _direct;
+    private readonly int _sink;
+
+    /// <summary>Prepares the entries.</summary>
+    /// <param name="math">Row math of the device.</param>
+    /// <param name="values">[n, D] f32.</param>
+    /// <param name="beta">[n].</param>
+    /// <param name="exps">[n, C] a first block, from which the most attended entry is told.</param>
+    /// <param name="block">Its queries.</param>
+    internal OutputMoments(IRowMath math, Tensor values, double[] beta, Tensor exps, QueryBlock block)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        _math = math;
+        (long n, long width) = (values.shape[0], values.shape[1]);
+        _mass = tensor([.. beta.Select(b => (float)Math.Exp(b))], dtype: float32).to(values.device); // [n]
+        _sink = (int)(exps.mv(block.WeightRow / exps.sum(0)) * _mass).argmax().item<long>();
+        _values = (values - values.narrow(0, _sink, 1)).contiguous(); // [n, D]
+        Tensor others = _mass.clone();
+        others[_sink] = 0;
+        _weighted = cat([_values * _mass.unsqueeze(1), _mass.unsqueeze(1), others.unsqueeze(1)], 1).t().contiguous(); // [D + 2, n]
+        _moments = zeros([n, width + 2], float32, values.device);
+        _share = zeros([n], float32, values.device);
+        _direct = new double[n];
+        scope.Detach(_mass, _values, _weighted, _moments, _share);
+    }
+
+    /// <summary>Adds a block.</summary>
+    /// <param name="exps">[n, C].</param>
+    /// <param name="block">Its queries.</param>
+    /// <returns>False when a column has next to no mass left; nothing was added then.</returns>
+    internal bool Add(Tensor exps, QueryBlock block)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long n = exps.shape[0];
+        long width = _values.shape[1];
+        Tensor sums = _weighted.mm(exps); // [D + 2, C]
+        Tensor total = sums.select(0, width);
+        if (total.min().item<float>() < LeastMass)
+        {
+            return false;
+        }
+
+        Tensor inverse = total.reciprocal(); // [C]
+        Tensor outputs = (sums.narrow(0, 0, width) * inverse).contiguous(); // [D, C]
+        Tensor ones = full_like(inverse, 1).unsqueeze(0);
+        Tensor factors = (cat([outputs, ones, outputs.square().sum(0, keepdim: true)], 0) * block.WeightRow).t().contiguous(); // [C, D + 2]
+        Tensor scratch = empty([Math.Min(Tile, n), block.Columns], float32, exps.device);
+        Differences differences = new(_values.cpu(), outputs.cpu(), (sums.select(0, width + 1) * inverse).cpu(), block.Weights);
+        for (long start = 0; start < n; start += Tile)
+        {
+            using DisposeScope inner = NewDisposeScope();
+            long count = Math.Min(Tile, n - start);
+            Tensor squares = scratch.narrow(0, 0, count);
+            List<IRowMath.Pair> dominant = _math.Squares(
+                exps.narrow(0, start, count), _mass.narrow(0, start, count), inverse, block.WeightRow, squares, _share.narrow(0, start, count));
+            _moments.narrow(0, start, count).addmm_(squares, factors, 1, 1);
+            foreach (IRowMath.Pair pair in dominant)
+            {
+                int key = (int)start + pair.Key;
+                _direct[key] += differences.Of(key, pair, key == _sink);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Rank: the root of the summed means of squared changes; weight: half the summed means of probabilities.</summary>
+    internal (double[] Rank, double[] Weight) Fold()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long width = _values.shape[1];
+        Tensor v = _values.to(float64);
+        Tensor m = _moments.to(float64);
+        Tensor change = (v.square().sum(1) * m.select(1, width)) - (2 * (v * m.narrow(1, 0, width)).sum(1)) + m.select(1, width + 1); // [n]
+        double[] rank = change.clamp_min(0).cpu().data<double>().ToArray();
+        for (int i = 0; i < rank.Length; i++)
+        {
+            rank[i] = Math.Sqrt(rank[i] + _direct[i]);
+        }
+
+        return (rank, (_share.to(float64) / 2).cpu().data<double>().ToArray());
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Tensor owned in new[] { _mass, _values, _weighted, _moments, _share })
+        {
+            owned.Dispose();
+        }
+    }
+
+    /// <summary>Host views of one block, for single pairs of key and column.</summary>
+    private sealed class Differences(Tensor values, Tensor outputs, Tensor rest, float[] weights)
+    {
+        private readonly int _width = (int)values.shape[1];
+
+        /// <summary>The pair's weighted squared change; <paramref name="sink"/>: 1 - p is known from what the others hold.</summary>
+        internal double Of(int key, IRowMath.Pair pair, bool sink)
+        {
+            ReadOnlySpan<float> v = MemoryMarshal.Cast<byte, float>(values.bytes).Slice(key * _width, _width);
+            ReadOnlySpan<float> o = MemoryMarshal.Cast<byte, float>(outputs.bytes);
+            double gap = 0;
+            for (int d = 0; d < _width; d++)
+            {
+                double difference = (double)v[d] - o[(d * weights.Length) + pair.Column];
+                gap += difference * difference;
+            }
+
+            double left = sink ? MemoryMarshal.Cast<byte, float>(rest.bytes)[pair.Column] : 1 - (double)pair.P;
+            double odds = (1 - left) / Math.Max(left, 1e-3);
+            return weights[pair.Column] * odds * odds * gap;
+        }
+    }
+}
