@@ -145,15 +145,6 @@ public sealed class LayerCache : IDisposable
         }
     }
 
-    /// <summary>An independent copy of the entries, with the same room; the caller disposes it.</summary>
-    public LayerCache Clone()
-    {
-        LayerCache copy = new(_shape, _device, _dtype);
-        copy.EnsureCapacity(Capacity);
-        copy.Take(this);
-        return copy;
-    }
-
     /// <inheritdoc/>
     public void Dispose()
     {

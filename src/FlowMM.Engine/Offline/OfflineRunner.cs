@@ -18,6 +18,7 @@ public sealed class OfflineRunner(ChatModel model)
 
     /// <summary>Feeds every session its input; afterwards <see cref="OfflineSession.Next"/> is what follows.</summary>
     /// <param name="inputs">One a session.</param>
+    /// <exception cref="ArgumentException">An input has fewer image rows than image tokens.</exception>
     public void Prefill(IReadOnlyList<OfflineInput> inputs)
     {
         Reading[] waiting = [.. inputs.Select(i => new Reading(i))];
@@ -81,7 +82,7 @@ public sealed class OfflineRunner(ChatModel model)
             int start = _read;
             ReadOnlyMemory<int> ids = input.Ids.Slice(start, Math.Min(most, input.Ids.Length - start));
             int images = imageToken is int id ? ids.Span.Count(id) : 0;
-            Tensor? rows = images == 0 ? null : input.ImageRows?.narrow(0, _rows, images); // [k, C]
+            Tensor? rows = images == 0 ? null : Rows(images); // [k, C]
             _read += ids.Length;
             _rows += images;
             return new SequenceChunk
@@ -93,5 +94,9 @@ public sealed class OfflineRunner(ChatModel model)
                 SegmentStart = start,
             };
         }
+
+        private Tensor Rows(int images) => input.ImageRows is Tensor rows && _rows + images <= rows.shape[0]
+            ? rows.narrow(0, _rows, images)
+            : throw new ArgumentException($"The tokens hold {_rows + images} image tokens or more; there are {input.ImageRows?.shape[0] ?? 0} rows for them.");
     }
 }
