@@ -1,2 +1,8 @@
-var b = WebApplication.CreateBuilder(args);
-b.Build().Run();
+using FlowMM.Gateway.Hosting;
+
+WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
+builder.AddFlowMMGateway();
+
+WebApplication app = builder.Build();
+app.MapFlowMMGateway();
+await app.RunAsync();

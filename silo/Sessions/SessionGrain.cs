@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
 using Orleans.Runtime;
+using StackExchange.Redis;
 
 namespace FlowMM.Silo.Sessions;
 
@@ -29,6 +30,7 @@ internal sealed partial class SessionGrain(
     public async Task<SessionInfo> Create(SessionSpec spec, CancellationToken cancellationToken)
     {
         SamplingPlan.From(spec.Sampling);
+        MergingPlan.From(spec.Merging);
         SessionRecord fresh = new()
         {
             Spec = spec,
@@ -114,7 +116,6 @@ internal sealed partial class SessionGrain(
         _running?.Cancellation.Cancel();
         await store.Delete(Key);
         await engine.Forget(Key.ToString(), cancellationToken);
-        DeactivateOnIdle();
     }
 
     private static void CheckSame(string turnId, string stored, string asked)
@@ -169,16 +170,39 @@ internal sealed partial class SessionGrain(
         }
         catch (Exception error)
         {
-            _running = null;
             TurnFailed(context.Logger, error, error.GetType().Name);
-            log.End(error as RefusedException ?? new RefusedException(ErrorCode.Unavailable, $"Turn '{accepted.TurnId}' was interrupted; retry it under the same id."));
-            DeactivateOnIdle();
+            await GiveUp(session, error);
+            _running = null;
+            log.End(error as RefusedException ?? Interrupted(accepted));
         }
         finally
         {
             DelayDeactivation(TimeSpan.Zero);
         }
     }
+
+    /// <summary>Takes the accepted turn back when it can never run, and reads what the store holds now: another owner may have written.</summary>
+    private async Task GiveUp(SessionRecord session, Exception error)
+    {
+        try
+        {
+            if (error is RefusedException { Code: ErrorCode.InvalidArgument })
+            {
+                await store.Withdraw(Key, session.Epoch);
+            }
+
+            _session = await store.Load(Key);
+        }
+        catch (RedisException unreachable)
+        {
+            // The record stays as it is; the next activation reads it.
+            TurnFailed(context.Logger, unreachable, unreachable.GetType().Name);
+            DeactivateOnIdle();
+        }
+    }
+
+    private static RefusedException Interrupted(AcceptedTurn turn) =>
+        new(ErrorCode.Unavailable, $"Turn '{turn.TurnId}' was interrupted; retry it under the same id.");
 
     private async Task<TurnRecord> Answer(SessionRecord session, AcceptedTurn accepted, ImmutableBytes[] images, TurnLog log)
     {
@@ -208,7 +232,7 @@ internal sealed partial class SessionGrain(
             }
         }
 
-        throw new RefusedException(ErrorCode.Unavailable, $"Turn '{accepted.TurnId}' was interrupted; retry it under the same id.");
+        throw Interrupted(accepted);
     }
 
     private TurnRecord Record(SessionRecord session, AcceptedTurn accepted, string text, EndEvent end) => new()

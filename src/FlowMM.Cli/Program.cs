@@ -1,2 +1,3 @@
-var b = WebApplication.CreateBuilder(args);
-b.Build().Run();
+using FlowMM.Cli;
+
+return await CommandLineTool.RunAsync(args);

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using FlowMM.Abstractions;
@@ -20,7 +19,6 @@ public sealed partial class InferenceEngine : IDisposable
     private readonly Scheduler _scheduler;
     private readonly StepRunner _runner;
     private readonly Channel<Action> _commands;
-    private readonly ConcurrentDictionary<string, (int Tokens, long Bytes)> _residents = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly Thread _thread;
     private int _queued;
@@ -33,8 +31,8 @@ public sealed partial class InferenceEngine : IDisposable
     {
         (_model, _options, _logger) = (model, options, logger);
         _sessions = new ResidentSessions(options.CacheBytes);
-        _scheduler = new Scheduler(options, model, _sessions);
         _runner = new StepRunner(model);
+        _scheduler = new Scheduler(options, model, _sessions, _runner.NewMerging);
         _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
         _thread = new Thread(Loop) { IsBackground = true, Name = "flowmm-engine" };
         _thread.Start();
@@ -47,14 +45,14 @@ public sealed partial class InferenceEngine : IDisposable
     public int Load => Volatile.Read(ref _queued);
 
     /// <summary>Sessions in device memory.</summary>
-    public int ResidentSessions => _residents.Count;
+    public int ResidentSessions => _sessions.Published;
 
     /// <summary>Bytes that their caches reserve.</summary>
-    public long CacheBytes => _residents.Values.Sum(r => r.Bytes);
+    public long CacheBytes => _sessions.PublishedBytes;
 
     /// <summary>Bytes of a session's cache in device memory, or 0.</summary>
     /// <param name="session">The conversation's key.</param>
-    public long BytesOf(string session) => _residents.TryGetValue(session, out (int, long Bytes) held) ? held.Bytes : 0;
+    public long BytesOf(string session) => _sessions.BytesOf(session);
 
     /// <summary>Runs a turn. Cancelling ends it at the next step with what it has; it still ends with an <see cref="EndEvent"/>.</summary>
     /// <param name="input">The turn.</param>
@@ -70,12 +68,24 @@ public sealed partial class InferenceEngine : IDisposable
 
         try
         {
-            Sequence sequence = await Prepare(input, cancellationToken);
-            await _commands.Writer.WriteAsync(() => _scheduler.Add(sequence), _stop.Token);
-            await using CancellationTokenRegistration cancel = cancellationToken.Register(() => sequence.Cancelled = true);
-            await foreach (EngineEvent happened in sequence.Events.ReadAllAsync(CancellationToken.None))
+            // A resident session needs only its new pictures; when it turns out to be gone, the turn begins again with all of them.
+            for (bool again = _sessions.BytesOf(input.Session) == 0; ; again = true)
             {
-                yield return happened;
+                Sequence sequence = await Prepare(input, again, cancellationToken);
+                await _commands.Writer.WriteAsync(() => _scheduler.Add(sequence), _stop.Token);
+                await using CancellationTokenRegistration cancel = cancellationToken.Register(() => sequence.Cancelled = true);
+                while (await More(sequence))
+                {
+                    while (sequence.Events.TryRead(out EngineEvent? happened))
+                    {
+                        yield return happened;
+                    }
+                }
+
+                if (!sequence.PicturesMissing)
+                {
+                    yield break;
+                }
             }
         }
         finally
@@ -96,7 +106,6 @@ public sealed partial class InferenceEngine : IDisposable
                 if (_sessions.Find(session) is { Busy: false })
                 {
                     _sessions.Remove(session);
-                    _residents.TryRemove(session, out _);
                 }
 
                 done.SetResult();
@@ -114,21 +123,43 @@ public sealed partial class InferenceEngine : IDisposable
         _stop.Dispose();
     }
 
-    /// <summary>Decodes the pictures that the turn may need, away from the engine's thread.</summary>
-    private async Task<Sequence> Prepare(TurnInput input, CancellationToken cancellationToken)
+    /// <summary>True while events come; false at the end, and when the sequence must begin again.</summary>
+    private static async Task<bool> More(Sequence sequence)
     {
-        // A session that is evicted between here and its admission would miss its pictures, so an idle one that is resident
-        // counts as having them only while the engine says so; Run asks again for what is missing.
+        try
+        {
+            return await sequence.Events.WaitToReadAsync(CancellationToken.None);
+        }
+        catch (PicturesMissingException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Decodes the pictures that the turn may need, away from the engine's thread.</summary>
+    private async Task<Sequence> Prepare(TurnInput input, bool all, CancellationToken cancellationToken)
+    {
         Dictionary<string, ProcessedImage> images = [];
-        bool resident = _residents.ContainsKey(input.Session);
-        IEnumerable<TokenRun> needed = resident ? [input.Prompt] : [.. input.History, input.Prompt];
+        IEnumerable<TokenRun> needed = all ? [.. input.History, input.Prompt] : [input.Prompt];
         foreach (string hash in needed.SelectMany(r => r.Images).Select(i => i.Hash).Distinct())
         {
             ReadOnlyMemory<byte> bytes = await input.LoadImage(hash, cancellationToken);
-            images[hash] = await Task.Run(() => _model.Images!.Preprocess(bytes), cancellationToken);
+            images[hash] = await Task.Run(() => Decode(bytes), cancellationToken);
         }
 
         return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer));
+    }
+
+    private ProcessedImage Decode(ReadOnlyMemory<byte> bytes)
+    {
+        try
+        {
+            return _model.Images!.Preprocess(bytes);
+        }
+        catch (ImageRejectedException rejected)
+        {
+            throw new RefusedException(ErrorCode.InvalidArgument, rejected.Message);
+        }
     }
 
     private void Loop()
@@ -149,6 +180,7 @@ public sealed partial class InferenceEngine : IDisposable
         {
             _scheduler.FailAll(new RefusedException(ErrorCode.Unavailable, "The node is shutting down."));
             _sessions.Dispose();
+            _runner.Dispose();
         }
     }
 
@@ -188,10 +220,13 @@ public sealed partial class InferenceEngine : IDisposable
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {
-            StepFailed(error, error.GetType().Name);
-            sequence.Fail(error is RefusedException ? error : new RefusedException(ErrorCode.Unavailable, "The turn failed on its node; try it again."));
+            if (error is not PicturesMissingException)
+            {
+                StepFailed(error, error.GetType().Name);
+            }
+
+            sequence.Fail(error is RefusedException or PicturesMissingException ? error : new RefusedException(ErrorCode.Unavailable, "The turn failed on its node; try it again."));
             _sessions.Remove(sequence.Input.Session);
-            _residents.TryRemove(sequence.Input.Session, out _);
         }
     }
 
@@ -203,7 +238,7 @@ public sealed partial class InferenceEngine : IDisposable
             sequence.Push(id, _model.EndIds, resident.Cache.LogicalLength + 1 >= _model.ContextLength);
         }
 
-        _residents[sequence.Input.Session] = (resident.Fed.Count, resident.Cache.Bytes);
+        _sessions.Publish(resident);
     }
 
     [LoggerMessage(1, LogLevel.Error, "A step failed with {Error}; its sequence was ended.")]

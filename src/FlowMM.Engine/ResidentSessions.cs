@@ -1,12 +1,19 @@
+using System.Collections.Concurrent;
+
 namespace FlowMM.Engine;
 
 /// <summary>The sessions in device memory. Counts bytes and lets idle sessions go, the longest unused first.</summary>
 internal sealed class ResidentSessions(long limit) : IDisposable
 {
     private readonly Dictionary<string, ResidentSession> _sessions = [];
+    private readonly ConcurrentDictionary<string, long> _published = [];
     private long _uses;
 
-    public int Count => _sessions.Count;
+    /// <summary>Sessions as other threads see them.</summary>
+    public int Published => _published.Count;
+
+    /// <summary>Bytes as other threads see them.</summary>
+    public long PublishedBytes => _published.Values.Sum();
 
     public long Bytes => _sessions.Values.Sum(s => s.Cache.Bytes);
 
@@ -18,8 +25,14 @@ internal sealed class ResidentSessions(long limit) : IDisposable
 
     public void Touch(ResidentSession session) => session.LastUse = ++_uses;
 
+    /// <summary>Bytes of a session as other threads see it; 0 when it is not resident.</summary>
+    public long BytesOf(string key) => _published.GetValueOrDefault(key);
+
+    public void Publish(ResidentSession session) => _published[session.Key] = session.Cache.Bytes;
+
     public void Remove(string key)
     {
+        _published.TryRemove(key, out _);
         if (_sessions.Remove(key, out ResidentSession? session))
         {
             session.Dispose();

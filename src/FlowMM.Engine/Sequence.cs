@@ -47,6 +47,9 @@ internal sealed class Sequence
 
     public bool Ended { get; private set; }
 
+    /// <summary>True when it ended because a picture of its history was needed and not decoded.</summary>
+    public bool PicturesMissing { get; private set; }
+
     public int Reused { get; set; }
 
     public int Replayed { get; set; }
@@ -56,7 +59,8 @@ internal sealed class Sequence
 
     public double ReplayMs { get; set; }
 
-    public CompressionReport? Compression { get; set; }
+    /// <summary>What is merged of this turn; set when it starts.</summary>
+    public MergingTurn Merging { get; set; } = null!;
 
     public ChannelReader<EngineEvent> Events => _events.Reader;
 
@@ -90,7 +94,7 @@ internal sealed class Sequence
 
     public void Fail(Exception error)
     {
-        Ended = true;
+        (Ended, PicturesMissing) = (true, error is PicturesMissingException);
         _events.Writer.TryComplete(error);
     }
 
@@ -107,7 +111,7 @@ internal sealed class Sequence
             Reason = reason,
             Usage = Measure(generated, now),
             Provenance = Origin(),
-            Compression = Compression,
+            Compression = Merging?.Report(),
         });
         _events.Writer.TryComplete();
     }

@@ -12,8 +12,8 @@ internal sealed class LayerWork : IDisposable
     private readonly HeadRows[] _rows;
     private readonly HeadEntries[] _heads;
     private readonly int _length;
-    private double[][] _rank;
-    private double[][] _weight;
+    private readonly double[][] _rank;
+    private readonly double[][] _weight;
     private int _round;
 
     /// <summary>Copies the segment to f32 and measures it.</summary>

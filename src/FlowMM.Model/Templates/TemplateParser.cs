@@ -13,7 +13,7 @@ internal sealed class TemplateParser(List<Token> tokens) : ExpressionParser(toke
     private List<Statement> Body(out string end)
     {
         List<Statement> body = [];
-        for (; ;)
+        while (true)
         {
             Token token = Take();
             switch (token.Kind)
@@ -90,7 +90,7 @@ internal sealed class TemplateParser(List<Token> tokens) : ExpressionParser(toke
         List<(Expression?, IReadOnlyList<Statement>)> branches = [];
         Expression? condition = Expression();
         Close();
-        for (; ;)
+        while (true)
         {
             List<Statement> body = Body(out string end);
             branches.Add((condition, body));

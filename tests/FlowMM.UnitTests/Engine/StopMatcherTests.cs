@@ -25,7 +25,7 @@ public sealed class StopMatcherTests
     {
         StopMatcher matcher = new(["END"]);
         Assert.Equal("", matcher.Append("EN"));
-        Assert.Equal("ENE", matcher.Append("EE") + matcher.Flush()[..0]);
+        Assert.Equal("ENE", matcher.Append("EE"));
         Assert.Equal("E", matcher.Flush());
     }
 

@@ -1,0 +1,48 @@
+using FlowMM.Abstractions;
+using Grpc.Core;
+using Microsoft.AspNetCore.Connections;
+using Orleans.Runtime;
+using Orleans.Runtime.Messaging;
+using ErrorCode = FlowMM.Abstractions.ErrorCode;
+
+namespace FlowMM.Gateway.Services;
+
+/// <summary>The one place where what went wrong becomes a gRPC status.</summary>
+internal static class ErrorTranslation
+{
+    /// <summary>The status of a refusal.</summary>
+    public static StatusCode Code(ErrorCode code) => code switch
+    {
+        ErrorCode.InvalidArgument => StatusCode.InvalidArgument,
+        ErrorCode.NotFound => StatusCode.NotFound,
+        ErrorCode.AlreadyExists => StatusCode.AlreadyExists,
+        ErrorCode.FailedPrecondition => StatusCode.FailedPrecondition,
+        ErrorCode.ResourceExhausted => StatusCode.ResourceExhausted,
+        ErrorCode.Unavailable => StatusCode.Unavailable,
+        ErrorCode.Unimplemented => StatusCode.Unimplemented,
+        ErrorCode.PermissionDenied => StatusCode.PermissionDenied,
+        _ => StatusCode.Unknown,
+    };
+
+    /// <summary>The status of an exception, or null when nobody foresaw it.</summary>
+    /// <param name="exception">What was thrown.</param>
+    /// <param name="turnId">The turn that ran; null where there is none.</param>
+    public static Status? Of(Exception exception, string? turnId) => exception switch
+    {
+        RpcException rpc => rpc.Status,
+        RefusedException refused => new(Code(refused.Code), refused.Message),
+        OperationCanceledException => new(StatusCode.Cancelled, "the caller stopped listening"),
+        GatewayTooBusyException or LimitExceededException => new(StatusCode.ResourceExhausted, "the cluster is overloaded"),
+        _ when IsInterruption(exception) => new(
+            StatusCode.Unavailable, turnId is null ? "a node did not answer; try again" : $"a node did not answer; retry with turn_id {turnId}"),
+        _ => null,
+    };
+
+    private static bool IsInterruption(Exception exception) => exception is
+        TimeoutException or
+        OrleansMessageRejectionException or // among them SiloUnavailableException
+        ClientNotAvailableException or
+        ConnectionFailedException or
+        ConnectionAbortedException or
+        EnumerationAbortedException;
+}

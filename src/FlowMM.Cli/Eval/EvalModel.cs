@@ -1,0 +1,100 @@
+using FlowMM.Engine.Offline;
+using FlowMM.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FlowMM.Cli.Eval;
+
+/// <summary>The model under evaluation: conversations to tokens, pictures to rows (each encoded once), answers to text.</summary>
+/// <param name="model">The model; not disposed.</param>
+/// <param name="folder">Where the pictures are.</param>
+public sealed class EvalModel(ChatModel model, EvalFolder folder) : IDisposable
+{
+    private const string Placeholder = "<image>";
+
+    private readonly PromptBuilder _prompts = new(model);
+    private readonly Dictionary<string, Tensor> _rows = [];
+
+    /// <summary>Computes prefill and decoding.</summary>
+    public OfflineRunner Runner { get; } = new(model);
+
+    /// <summary>An empty conversation; the caller disposes it.</summary>
+    public OfflineSession Start() => OfflineSession.Start(model);
+
+    /// <summary>The ids of the prompt that holds the context and a first question.</summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <param name="turn">Index of the question.</param>
+    /// <exception cref="CommandException">The prompt and its answer exceed the model's context.</exception>
+    public int[] FirstPrompt(EvalConversation conversation, int turn)
+    {
+        int[] ids = _prompts.Build([First(conversation, turn)]).Ids;
+        return ids.Length + EvalProtocol.MostTokens <= model.ContextLength
+            ? ids
+            : throw new CommandException($"conversation {conversation.Id} takes {ids.Length} tokens and its answer up to {EvalProtocol.MostTokens}; {model.Name} reads {model.ContextLength}");
+    }
+
+    /// <summary>
+    /// What the next question adds to a conversation whose answers are in the cache, end token included. An answer that was cut off has
+    /// no end token in the history either: that is how the references were made.
+    /// </summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <param name="answers">The answers so far, at least one.</param>
+    /// <exception cref="CommandException">The template rewrites history, which this protocol cannot follow.</exception>
+    public int[] NextPrompt(EvalConversation conversation, IReadOnlyList<string> answers)
+    {
+        List<ChatMessage> history = [First(conversation, 0)];
+        for (int i = 0; i < answers.Count; i++)
+        {
+            history.Add(new ChatMessage("assistant", [ChatPart.OfText(answers[i])]));
+            history.Add(Message(conversation.Turns[i + 1].Question));
+        }
+
+        NextPrompt next = _prompts.Continue([.. history.SkipLast(1)], history[^1]);
+        if (next.Reset)
+        {
+            throw new CommandException($"{model.Name}'s chat template rewrites earlier turns: its questions can only be asked alone");
+        }
+
+        int[] ids = next.Tokens.Ids;
+        return model.EndIds.Contains(ids[0]) ? ids[1..] : ids;
+    }
+
+    /// <summary>Rows of the conversation's pictures, [k, C]; the caller's scope disposes the result.</summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <returns>Null when it has none.</returns>
+    public Tensor? ImageRows(EvalConversation conversation) =>
+        conversation.Images.Count == 0 ? null : cat([.. conversation.Images.Select(Encode)]); // [k, C]
+
+    /// <summary>The text of an answer; special tokens are left out.</summary>
+    /// <param name="ids">Its ids.</param>
+    public string Text(IReadOnlyList<int> ids) => model.Tokenizer.Decode(ids);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Tensor rows in _rows.Values)
+        {
+            rows.Dispose();
+        }
+    }
+
+    private static ChatMessage Message(string text) => new("user", [ChatPart.OfText(text)]);
+
+    // The context has its own labels and places for pictures; the template's would come on top.
+    private ChatMessage First(EvalConversation conversation, int turn) =>
+        Message($"{conversation.Context.Replace(Placeholder, ImageToken(), StringComparison.Ordinal)}\n{conversation.Turns[turn].Question}");
+
+    private string ImageToken() => model.ImageTokenId is int id ? model.Tokenizer.Spelling(id) : Placeholder;
+
+    private Tensor Encode(string picture)
+    {
+        if (!_rows.TryGetValue(picture, out Tensor? rows))
+        {
+            ImagePreprocessor images = model.Images ?? throw new CommandException($"{model.Name} reads text only; this set has pictures");
+            rows = model.EncodeImage(images.Preprocess(folder.Picture(picture))).DetachFromDisposeScope(); // [tokens, C]
+            _rows.Add(picture, rows);
+        }
+
+        return rows;
+    }
+}
