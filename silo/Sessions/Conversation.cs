@@ -25,6 +25,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         }
 
         SamplingPlan plan = SamplingPlan.From(request.Sampling);
+        MergingPlan.From(request.Merging);
         (PromptTokens prompt, bool reset) = Prompt(session, parts);
         int history = reset ? 0 : History(session.Turns).Sum(r => r.Ids.Count);
         CheckContext(history, prompt.Ids.Length);
@@ -79,7 +80,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
     {
         Ids = turn.PromptIds,
         Images = [.. turn.Images.Select(i => new ImageTokens(i.Start, i.Length, i.Hash))],
-        Merging = new MergingPlan(turn.Merging),
+        Merging = MergingPlan.From(turn.Merging),
     };
 
     /// <summary>SHA-256 over everything that decides what a turn does, lower-case hexadecimal.</summary>

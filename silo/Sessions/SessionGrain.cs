@@ -30,6 +30,7 @@ internal sealed partial class SessionGrain(
     public async Task<SessionInfo> Create(SessionSpec spec, CancellationToken cancellationToken)
     {
         SamplingPlan.From(spec.Sampling);
+        MergingPlan.From(spec.Merging);
         SessionRecord fresh = new()
         {
             Spec = spec,

@@ -31,8 +31,8 @@ public sealed partial class InferenceEngine : IDisposable
     {
         (_model, _options, _logger) = (model, options, logger);
         _sessions = new ResidentSessions(options.CacheBytes);
-        _scheduler = new Scheduler(options, model, _sessions);
         _runner = new StepRunner(model);
+        _scheduler = new Scheduler(options, model, _sessions, _runner.NewMerging);
         _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
         _thread = new Thread(Loop) { IsBackground = true, Name = "flowmm-engine" };
         _thread.Start();
@@ -180,6 +180,7 @@ public sealed partial class InferenceEngine : IDisposable
         {
             _scheduler.FailAll(new RefusedException(ErrorCode.Unavailable, "The node is shutting down."));
             _sessions.Dispose();
+            _runner.Dispose();
         }
     }
 

@@ -26,8 +26,10 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
     public void Feed(IEnumerable<long> identities) => _fed.AddRange(identities);
 
     /// <summary>Keeps the longest front that is also a front of <paramref name="wanted"/>.</summary>
+    /// <param name="wanted">What the cache is to hold.</param>
+    /// <param name="whole">Runs of it that cannot be kept in part: they are merged as one segment.</param>
     /// <returns>Tokens kept, or -1 when the cache cannot be cut back that far.</returns>
-    public int Reuse(IReadOnlyList<long> wanted)
+    public int Reuse(IReadOnlyList<long> wanted, IEnumerable<(int Start, int End)> whole)
     {
         int common = 0;
         while (common < _fed.Count && common < wanted.Count && _fed[common] == wanted[common])
@@ -37,6 +39,11 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
 
         // The last wanted token is always computed again: its logits are what the answer starts from.
         common = Math.Min(common, wanted.Count - 1);
+        foreach ((int start, int end) in whole)
+        {
+            common = common > start && common < end ? start : common;
+        }
+
         if (common < Frozen)
         {
             return -1;

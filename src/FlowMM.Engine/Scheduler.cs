@@ -7,7 +7,7 @@ namespace FlowMM.Engine;
 /// Decides what runs: admits waiting sequences in order while slots and cache memory allow, and shares the steps between decoding
 /// and prefill, one chunk a step, prefilling sequences in turn.
 /// </summary>
-internal sealed class Scheduler(EngineOptions options, ChatModel model, ResidentSessions sessions)
+internal sealed class Scheduler(EngineOptions options, ChatModel model, ResidentSessions sessions, Func<MergingTurn> newMerging)
 {
     private readonly Queue<Sequence> _waiting = [];
     private readonly List<Sequence> _running = [];
@@ -55,6 +55,7 @@ internal sealed class Scheduler(EngineOptions options, ChatModel model, Resident
         {
             sequence.Resident!.Busy = false;
             sessions.Touch(sequence.Resident);
+            sequence.Merging.Dispose();
         }
 
         _running.RemoveAll(s => s.Ended);
@@ -78,7 +79,7 @@ internal sealed class Scheduler(EngineOptions options, ChatModel model, Resident
             return true;
         }
 
-        int reused = resident?.Reuse(wanted) ?? -1;
+        int reused = resident?.Reuse(wanted, Boundaries(runs)) ?? -1;
         if (reused < 0)
         {
             sessions.Remove(sequence.Input.Session);
@@ -86,6 +87,21 @@ internal sealed class Scheduler(EngineOptions options, ChatModel model, Resident
         }
 
         return Reserve(sequence, resident, runs, wanted.Length, Math.Max(reused, 0));
+    }
+
+    /// <summary>Tokens before each run that must be computed whole, because it is merged as one segment.</summary>
+    private static IEnumerable<(int Start, int End)> Boundaries(IEnumerable<TokenRun> runs)
+    {
+        int at = 0;
+        foreach (TokenRun run in runs)
+        {
+            if (run.Merging is { Method: not "full" })
+            {
+                yield return (at, at + run.Ids.Count);
+            }
+
+            at += run.Ids.Count;
+        }
     }
 
     private bool Reserve(Sequence sequence, ResidentSession? resident, TokenRun[] runs, int wanted, int reused)
@@ -129,6 +145,7 @@ internal sealed class Scheduler(EngineOptions options, ChatModel model, Resident
 
         int history = wanted - sequence.Input.Prompt.Ids.Count;
         sequence.Resident = resident;
+        sequence.Merging = newMerging();
         sequence.Reused = Math.Min(reused, history);
         sequence.Replayed = history - sequence.Reused;
         sequence.Prefill = new Prefill(runs, reused);

@@ -59,7 +59,8 @@ internal sealed class Sequence
 
     public double ReplayMs { get; set; }
 
-    public CompressionReport? Compression { get; set; }
+    /// <summary>What is merged of this turn; set when it starts.</summary>
+    public MergingTurn Merging { get; set; } = null!;
 
     public ChannelReader<EngineEvent> Events => _events.Reader;
 
@@ -110,7 +111,7 @@ internal sealed class Sequence
             Reason = reason,
             Usage = Measure(generated, now),
             Provenance = Origin(),
-            Compression = Compression,
+            Compression = Merging?.Report(),
         });
         _events.Writer.TryComplete();
     }

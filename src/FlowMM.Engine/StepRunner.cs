@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using FlowMM.KvCache;
 using FlowMM.Model;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -9,13 +10,30 @@ namespace FlowMM.Engine;
 /// Computes one sequence's part of a step. Every sequence has a forward pass of its own here, so that its tokens cannot depend on who
 /// else is in the batch. Runs on the engine's thread alone.
 /// </summary>
-internal sealed class StepRunner(ChatModel model)
+internal sealed class StepRunner(ChatModel model) : IDisposable
 {
+    private readonly SessionCompressor _compressor = new();
+
+    /// <summary>The merging of a new turn.</summary>
+    public MergingTurn NewMerging() => new(_compressor);
+
+    /// <inheritdoc/>
+    public void Dispose() => _compressor.Dispose();
+
     /// <summary>Feeds the last token and chooses the next.</summary>
     public int? Decode(Sequence sequence)
     {
         int[] last = [sequence.Last!.Value];
-        return Forward(sequence, last, null, choose: true, identities: [last[0]]);
+        SessionCache cache = sequence.Resident!.Cache;
+        MergingPlanOptions? merging = sequence.Input.Prompt.Merging;
+        IQueryObserver? observer = sequence.Merging.Decode(cache, merging, sequence.Input.Sampling.MaxTokens);
+        float[] logits = Forward(sequence, new SequenceChunk { Cache = cache, TokenIds = last, Observer = observer, SegmentStart = cache.LogicalLength }, [last[0]]);
+        if (sequence.Merging.EndToken(cache, merging))
+        {
+            sequence.Resident.Frozen = cache.Segments.Tokens;
+        }
+
+        return sequence.Sampler.Choose(logits, cache.LogicalLength);
     }
 
     /// <summary>Feeds the next chunk; at the end of the prompt chooses the first token.</summary>
@@ -31,32 +49,52 @@ internal sealed class StepRunner(ChatModel model)
         Tensor? features = ImageRows(sequence, run, offset, length);
         int[] ids = [.. run.Ids.Skip(offset).Take(length)];
         long[] identities = [.. run.Identities().Skip(offset).Take(length)];
+        bool ends = prefill.Ends(length);
         prefill.Advance(length);
-        int? token = Forward(sequence, ids, features, choose: prefill.Done, identities);
-        if (prefill.Done)
+        SessionCache cache = sequence.Resident!.Cache;
+        float[] logits = Forward(sequence, new SequenceChunk
         {
-            sequence.Prefill = null;
-        }
+            Cache = cache,
+            TokenIds = ids,
+            ImageRows = features,
+            Observer = sequence.Merging.Prompt(cache, run),
+            SegmentStart = offset,
+        }, identities);
+        EndRun(sequence, run, ends, history);
 
         sequence.ReplayMs += history ? Stopwatch.GetElapsedTime(began).TotalMilliseconds : 0;
-        return token;
+        return sequence.Prefill is null ? sequence.Sampler.Choose(logits, cache.LogicalLength) : null;
     }
 
-    private int? Forward(Sequence sequence, int[] ids, Tensor? features, bool choose, long[] identities)
+    private static void EndRun(Sequence sequence, TokenRun run, bool ends, bool history)
+    {
+        if (!ends)
+        {
+            return;
+        }
+
+        ResidentSession resident = sequence.Resident!;
+        if (!history)
+        {
+            sequence.Merging.BeginOwnPrompt();
+        }
+
+        if (sequence.Merging.EndPrompt(resident.Cache, run))
+        {
+            resident.Frozen = resident.Cache.Segments.Tokens;
+        }
+
+        sequence.Prefill = sequence.Prefill!.Done ? null : sequence.Prefill;
+    }
+
+    /// <summary>Computes a chunk and returns the logits after its last token.</summary>
+    private float[] Forward(Sequence sequence, SequenceChunk chunk, long[] identities)
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        ResidentSession resident = sequence.Resident!;
-        SequenceChunk chunk = new() { Cache = resident.Cache, TokenIds = ids, ImageRows = features };
         Tensor logits = model.Forward([chunk]); // [1, V]
-        resident.Feed(identities);
-        if (!choose)
-        {
-            return null;
-        }
-
-        float[] row = logits.to(CPU).data<float>().ToArray();
-        return sequence.Sampler.Choose(row, resident.Cache.LogicalLength);
+        sequence.Resident!.Feed(identities);
+        return logits.to(CPU).data<float>().ToArray();
     }
 
     /// <summary>The feature rows of the picture tokens in a chunk, which may begin or end inside a picture. [k, C] or null.</summary>

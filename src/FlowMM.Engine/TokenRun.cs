@@ -1,3 +1,5 @@
+using FlowMM.KvCache;
+
 namespace FlowMM.Engine;
 
 /// <summary>Where a picture's tokens stand in a run.</summary>
@@ -16,7 +18,7 @@ public sealed record TokenRun
     public IReadOnlyList<ImageTokens> Images { get; init; } = [];
 
     /// <summary>How the run is merged once it is prefilled; null for an answer, which stays whole.</summary>
-    public MergingPlan? Merging { get; init; }
+    public MergingPlanOptions? Merging { get; init; }
 
     /// <summary>
     /// One number a token that tells tokens and pictures apart: the id of a text token, and a negative number from the picture's

@@ -83,6 +83,18 @@ public sealed class ChatModel : IDisposable
         set => _decoder.HiddenState = value;
     }
 
+    /// <summary>See <see cref="ClipTower.State"/>.</summary>
+    internal Action<string, Tensor>? VisionState
+    {
+        set
+        {
+            if (_tower is not null)
+            {
+                _tower.State = value;
+            }
+        }
+    }
+
     /// <summary>Loads a checkpoint.</summary>
     /// <param name="directory">Its folder.</param>
     /// <param name="device">Where it is to run.</param>

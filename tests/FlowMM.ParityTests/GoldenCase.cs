@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using FlowMM.Model;
 using FlowMM.Model.Weights;
@@ -7,59 +8,51 @@ using static TorchSharp.torch;
 
 namespace FlowMM.ParityTests;
 
-/// <summary>One golden conversation: what the reference made of it.</summary>
-internal sealed class GoldenCase : IDisposable
+/// <summary>One case: its JSON, its tensors, and the model, loaded once a family.</summary>
+public sealed record GoldenCase(string Family, string Name, string File, string ModelFolder)
 {
-    private readonly JsonDocument _json;
-    private readonly SafeTensorsFile _tensors;
-    private readonly string _family;
+    private static readonly ConcurrentDictionary<string, ChatModel> Models = new();
+    private readonly Lazy<JsonElement> _json = new(() => Goldens.Text(Path.GetDirectoryName(File)!, Path.GetFileName(File)));
 
-    public GoldenCase(string family, string name)
+    internal JsonElement Json => _json.Value;
+
+    internal int[] InputIds => Ids("input_ids");
+
+    internal int[] GreedyIds => Ids("greedy_ids");
+
+    /// <summary>The model in f32 on the CPU; skips the test where its type is not supported.</summary>
+    internal ChatModel Model()
     {
-        _family = family;
-        _json = JsonDocument.Parse(File.ReadAllText(Path.Combine(family, name + ".json")));
-        _tensors = SafeTensorsFile.Open(Path.Combine(family, name + ".safetensors"));
+        if (Goldens.WhyNot(ModelFolder) is { } reason)
+        {
+            Assert.Skip(reason);
+        }
+
+        return Models.GetOrAdd(ModelFolder, f => ChatModel.Load(f, CPU, float32));
     }
 
-    public string Rendered => _json.RootElement.GetProperty("rendered").GetString()!;
+    internal SafeTensorsFile Tensors() => SafeTensorsFile.Open(Path.ChangeExtension(File, ".safetensors"));
 
-    public int[] InputIds => Whole("input_ids");
+    /// <summary>The conversation, pictures by their size.</summary>
+    internal IReadOnlyList<ChatMessage> Messages(ChatModel model) => [.. Json.GetProperty("messages").EnumerateArray().Select(m =>
+        new ChatMessage(m.GetProperty("role").GetString()!, Parts(model, m.GetProperty("content"))))];
 
-    public int[] GreedyIds => Whole("greedy_ids");
+    /// <summary>The pictures' files, in order of use.</summary>
+    internal IEnumerable<byte[]> Images() => Json.GetProperty("images").EnumerateArray()
+        .Select(i => System.IO.File.ReadAllBytes(Path.Combine(Path.GetDirectoryName(File)!, "images", i.GetString()!)));
 
-    public bool AddSpecial => _json.RootElement.GetProperty("add_special_tokens").GetBoolean();
-
-    public IReadOnlyList<byte[]> Images => _json.RootElement.TryGetProperty("images", out JsonElement images)
-        ? [.. images.EnumerateArray().Select(i => File.ReadAllBytes(Path.Combine(_family, "images", i.GetString()!)))]
-        : [];
-
-    public IReadOnlyList<ChatMessage> Messages => [.. _json.RootElement.GetProperty("messages").EnumerateArray().Select(m => new ChatMessage(
-        m.GetProperty("role").GetString()!, Parts(m.GetProperty("content"))))];
-
-    public bool Has(string tensor) => _tensors.Contains(tensor);
-
-    /// <summary>A tensor of the reference, f32; the caller's scope disposes it.</summary>
-    public Tensor Read(string tensor) => _tensors.Read(tensor).to(float32);
-
-    /// <summary>Compares with the tolerance of the goldens' README: another f32 implementation, atol 1e-4 + rtol 1e-4.</summary>
-    public void AssertClose(string tensor, Tensor actual)
+    /// <summary>Rows of all pictures, as the model computes them; null without pictures.</summary>
+    internal Tensor? ImageRows(ChatModel model)
     {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor expected = Read(tensor);
-        Assert.Equal(expected.shape, actual.shape);
-        double over = ((actual.to(float32) - expected).abs() - (expected.abs() * 1e-4) - 1e-4).max().item<float>();
-        Assert.True(over <= 0, $"{tensor} is {over} beyond its tolerance.");
+        Tensor[] rows = [.. Images().Select(i => model.EncodeImage(model.Images!.Preprocess(i)))];
+        return rows.Length == 0 ? null : cat(rows, 0);
     }
 
-    public void Dispose()
-    {
-        _json.Dispose();
-        _tensors.Dispose();
-    }
+    public override string ToString() => $"{Family}/{Name}";
 
-    private static ChatPart[] Parts(JsonElement content) => content.ValueKind == JsonValueKind.String
+    private static List<ChatPart> Parts(ChatModel model, JsonElement content) => content.ValueKind == JsonValueKind.String
         ? [ChatPart.OfText(content.GetString()!)]
-        : [.. content.EnumerateArray().Select(p => p.GetProperty("type").GetString() == "text" ? ChatPart.OfText(p.GetProperty("text").GetString()!) : ChatPart.OfImage(1, 1))];
+        : [.. content.EnumerateArray().Select(p => p.GetProperty("type").GetString() == "image" ? ChatPart.OfImage(model.TokensPerImage, model.TokensPerImage) : ChatPart.OfText(p.GetProperty("text").GetString()!))];
 
-    private int[] Whole(string name) => [.. _json.RootElement.GetProperty(name).EnumerateArray().Select(n => n.GetInt32())];
+    private int[] Ids(string name) => [.. Json.GetProperty(name).EnumerateArray().Select(i => i.GetInt32())];
 }

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace FlowMM.ParityTests;
 
-/// <summary>Finds golden cases under the goldens root: <c>FLOWMM_GOLDENS</c> or the folder beside the tests.</summary>
+/// <summary>Finds golden cases under the goldens root: <c>FLOWMM_GOLDENS</c> or the folder beside the tests. No case is named in code.</summary>
 internal static class Goldens
 {
     public static string Root { get; } = Environment.GetEnvironmentVariable("FLOWMM_GOLDENS") is { Length: > 0 } given
@@ -23,31 +23,40 @@ internal static class Goldens
         }
     }
 
-    /// <summary>Families whose checkpoint this version loads: the folder of the goldens, and of the checkpoint.</summary>
-    public static IEnumerable<(string Family, string Model)> Families() =>
+    /// <summary>Every model case of every family, supported or not.</summary>
+    public static IEnumerable<GoldenCase> Cases() =>
         from family in Directory.GetDirectories(Root).Order(StringComparer.Ordinal)
-        where Directory.GetFiles(family, "case-*.json").Length > 0
+        from file in Directory.GetFiles(family, "case-*.json").Order(StringComparer.Ordinal)
         let model = Model(family)
-        where model is not null && Supported(model)
-        select (family, model);
+        where model is not null
+        select new GoldenCase(Path.GetFileName(family), Path.GetFileNameWithoutExtension(file), file, model);
+
+    /// <summary>Why a checkpoint is not loaded by this version, or null when it is: by the type that its own files state.</summary>
+    public static string? WhyNot(string model)
+    {
+        string type = Text(model, "config.json").GetProperty("model_type").GetString() ?? "";
+        if (type is not ("llava" or "llama" or "qwen2" or "qwen3"))
+        {
+            return $"model_type {type} is not supported yet.";
+        }
+
+        return IsByteLevel(model) ? null : "A tokenizer with byte_fallback is not supported yet.";
+    }
+
+    /// <summary>True when the tokenizer is byte-level BPE, the kind that this version reads.</summary>
+    public static bool IsByteLevel(string model) =>
+        !Text(model, "tokenizer.json").GetProperty("model").TryGetProperty("byte_fallback", out JsonElement fallback) || fallback.ValueKind != JsonValueKind.True;
+
+    /// <summary>A JSON file of a folder.</summary>
+    public static JsonElement Text(string folder, string name)
+    {
+        using JsonDocument json = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, name)));
+        return json.RootElement.Clone();
+    }
 
     private static string? Model(string family)
     {
         string[] places = [Path.Combine(family, "model"), Path.Combine(Repository, "models", Path.GetFileName(family))];
         return places.FirstOrDefault(p => File.Exists(Path.Combine(p, "config.json")));
-    }
-
-    private static bool Supported(string model)
-    {
-        using JsonDocument config = JsonDocument.Parse(File.ReadAllText(Path.Combine(model, "config.json")));
-        return config.RootElement.GetProperty("model_type").GetString() is "llava" or "llama" or "qwen2" or "qwen3"
-            && IsByteLevel(model);
-    }
-
-    /// <summary>True when the tokenizer is byte-level BPE, the kind that this version reads.</summary>
-    public static bool IsByteLevel(string model)
-    {
-        using JsonDocument tokenizer = JsonDocument.Parse(File.ReadAllText(Path.Combine(model, "tokenizer.json")));
-        return !tokenizer.RootElement.GetProperty("model").TryGetProperty("byte_fallback", out JsonElement fallback) || !fallback.GetBoolean();
     }
 }

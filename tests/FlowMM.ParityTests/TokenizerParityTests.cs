@@ -23,7 +23,7 @@ public sealed class TokenizerParityTests
         return files;
     }
 
-    [Theory]
+    [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Files))]
     public void Encode_GoldenStrings_EqualsTheReference(string name)
     {
@@ -32,28 +32,30 @@ public sealed class TokenizerParityTests
         {
             string text = item.GetProperty("text").GetString()!;
             int[] ids = [.. item.GetProperty("ids").EnumerateArray().Select(i => i.GetInt32())];
-            Assert.Equal(ids, tokenizer.Encode(text, addPrefix: false));
+            Assert.Equal(ids, tokenizer.Encode(text, parseSpecial: true));
             Assert.Equal(item.GetProperty("decoded_skip_special").GetString(), tokenizer.Decode(ids));
         }
     }
 
-    [Theory]
+    [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Files))]
-    public void Append_GoldenStreams_NeverShowsHalfACharacter(string name)
+    public void Append_GoldenStreams_EqualsTheReference(string name)
     {
         (TextTokenizer tokenizer, JsonElement golden) = Open(name);
         foreach (JsonElement item in golden.GetProperty("streaming").EnumerateArray())
         {
             StreamingDetokenizer detokenizer = new(tokenizer);
-            string text = "";
+            List<string> chunks = [];
             foreach (JsonElement id in item.GetProperty("ids").EnumerateArray())
             {
-                string more = detokenizer.Append(id.GetInt32());
-                Assert.DoesNotContain('\ufffd', more.Length > 0 && item.GetProperty("full").GetString()!.Contains('\ufffd', StringComparison.Ordinal) ? "" : more);
-                text += more;
+                chunks.Add(detokenizer.Append(id.GetInt32()));
+
+                // What is exported is all that a stream needs to go on elsewhere.
+                detokenizer = new StreamingDetokenizer(tokenizer, detokenizer.Export());
             }
 
-            Assert.Equal(item.GetProperty("full").GetString(), text + detokenizer.Flush());
+            Assert.Equal(item.GetProperty("chunks").EnumerateArray().Select(c => c.GetString()), chunks);
+            Assert.Equal(item.GetProperty("full").GetString(), string.Concat(chunks) + detokenizer.Flush());
         }
     }
 

@@ -31,6 +31,11 @@ internal static class ImageDecoder
         using SKData data = SKData.CreateCopy(bytes.Span);
         using SKCodec codec = Open(data);
         SKImageInfo info = new(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
+        if (Grey16Png.Reads(bytes.Span))
+        {
+            return Upright(Grey16Png.Decode(bytes, info.Width, info.Height), info.Width, info.Height, codec.EncodedOrigin);
+        }
+
         using SKBitmap bitmap = new(info);
         SKCodecResult result = codec.GetPixels(info, bitmap.GetPixels());
         if (result is not SKCodecResult.Success)

@@ -32,7 +32,8 @@ public sealed class PromptBuilder(ChatModel model)
         bool written = model.Tokenizer.Prefix.Count > 0 && text.StartsWith(model.Tokenizer.Spelling(model.Tokenizer.Prefix[0]), StringComparison.Ordinal);
         List<int> ids = [];
         List<ImageSpan> images = [];
-        foreach (int id in model.Tokenizer.Encode(text, first && !written))
+        IEnumerable<int> lead = first && !written ? model.Tokenizer.Prefix : [];
+        foreach (int id in lead.Concat(model.Tokenizer.Encode(text, parseSpecial: true)))
         {
             if (id == model.ImageTokenId)
             {

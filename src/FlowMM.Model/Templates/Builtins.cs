@@ -59,7 +59,7 @@ internal static class Builtins
         "upper" => Values.Text(value).ToUpperInvariant(),
         "lower" => Values.Text(value).ToLowerInvariant(),
         "capitalize" => Values.Text(value) is { Length: > 0 } s ? char.ToUpperInvariant(s[0]) + s[1..].ToLowerInvariant() : "",
-        "length" or "count" => value is string t ? t.Length : (long)Values.Items(value).Count,
+        "length" or "count" => value is string t ? (long)t.Length : Values.Items(value).Count,
         "first" => Values.Items(value) is { Count: > 0 } l ? l[0] : Undefined.Value,
         "last" => Values.Items(value) is { Count: > 0 } l ? l[^1] : Undefined.Value,
         "list" => Values.Items(value).ToList(),

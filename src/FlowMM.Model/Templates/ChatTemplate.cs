@@ -10,8 +10,12 @@ namespace FlowMM.Model;
 /// </summary>
 public sealed class ChatTemplate
 {
+    private const string Probe = "content of a message";
+
     private readonly IReadOnlyList<Statement> _body;
     private readonly Dictionary<string, object?> _globals;
+    private readonly bool _takesText;
+    private readonly bool _takesParts;
 
     /// <summary>Reads a template.</summary>
     /// <param name="template">Its text.</param>
@@ -22,6 +26,8 @@ public sealed class ChatTemplate
         // Jinja drops one newline at a template's end.
         _body = new TemplateParser(TemplateLexer.Read(template.EndsWith('\n') ? template[..^1] : template)).Parse();
         _globals = new(globals);
+        _takesText = Shows(Probe);
+        _takesParts = Shows(new List<object?> { new Dictionary<string, object?> { ["type"] = "text", ["text"] = Probe } });
     }
 
     /// <summary>Reads the template of a checkpoint: chat_template.jinja, chat_template.json or tokenizer_config.json.</summary>
@@ -76,11 +82,38 @@ public sealed class ChatTemplate
         return output.ToString();
     }
 
-    private static object Content(IReadOnlyList<ChatPart> parts) => parts is [{ Text: string only }]
-        ? only
-        : parts.Select(p => (object?)(p.Text is null
-            ? new Dictionary<string, object?> { ["type"] = "image" }
-            : new Dictionary<string, object?> { ["type"] = "text", ["text"] = p.Text })).ToList();
+    /// <summary>Whether a user's message in this form reaches the output: templates take text, a list of parts, or either.</summary>
+    private bool Shows(object content)
+    {
+        try
+        {
+            return Render(new Dictionary<string, object?>
+            {
+                ["messages"] = new List<object?> { new Dictionary<string, object?> { ["role"] = "user", ["content"] = content } },
+                ["add_generation_prompt"] = true,
+            }).Contains(Probe, StringComparison.Ordinal);
+        }
+        catch (TemplateException)
+        {
+            // Refusing the form is an answer: it is not taken.
+            return false;
+        }
+    }
+
+    private object Content(IReadOnlyList<ChatPart> parts)
+    {
+        bool plain = parts.All(p => p.Text is not null);
+        if (plain && _takesText && (parts.Count == 1 || !_takesParts))
+        {
+            return string.Concat(parts.Select(p => p.Text));
+        }
+
+        return plain || _takesParts
+            ? parts.Select(p => (object?)(p.Text is null
+                ? new Dictionary<string, object?> { ["type"] = "image" }
+                : new Dictionary<string, object?> { ["type"] = "text", ["text"] = p.Text })).ToList()
+            : throw new TemplateException("The chat template takes text only, no pictures.");
+    }
 
     private static string? Field(JsonElement root, string name) => !root.TryGetProperty(name, out JsonElement field) ? null : field.ValueKind switch
     {

@@ -200,9 +200,7 @@ internal class ExpressionParser(List<Token> tokens)
 
                 return new Constant(text);
             case TokenKind.Number:
-                return new Constant(token.Value.Contains('.', StringComparison.Ordinal)
-                    ? (object)double.Parse(token.Value, CultureInfo.InvariantCulture)
-                    : long.Parse(token.Value, CultureInfo.InvariantCulture));
+                return Number(token.Value);
             case TokenKind.Name:
                 return token.Value switch
                 {
@@ -220,6 +218,19 @@ internal class ExpressionParser(List<Token> tokens)
             default:
                 throw new TemplateException($"The chat template has '{token.Value}' where a value must be.");
         }
+    }
+
+    /// <summary>A whole number stays one: an index of type double would find nothing.</summary>
+    private static Constant Number(string digits)
+    {
+        if (digits.Contains('.', StringComparison.Ordinal))
+        {
+            return new Constant(double.Parse(digits, CultureInfo.InvariantCulture));
+        }
+
+        return long.TryParse(digits, CultureInfo.InvariantCulture, out long whole)
+            ? new Constant(whole)
+            : throw new TemplateException($"The chat template has the number {digits}, which is too large.");
     }
 
     private Expression Parenthesis()

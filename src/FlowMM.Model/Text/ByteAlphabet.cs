@@ -4,6 +4,10 @@ namespace FlowMM.Model.Text;
 internal static class ByteAlphabet
 {
     private static readonly Dictionary<char, byte> Bytes = Make();
+    private static readonly char[] Characters = [.. Bytes.OrderBy(p => p.Value).Select(p => p.Key)];
+
+    /// <summary>Text as its UTF-8 bytes, written in the alphabet.</summary>
+    public static string Encode(string text) => string.Concat(System.Text.Encoding.UTF8.GetBytes(text).Select(b => Characters[b]));
 
     /// <summary>The bytes that a vocabulary entry stands for, or null when it holds a character outside the alphabet.</summary>
     public static byte[]? Decode(string token)

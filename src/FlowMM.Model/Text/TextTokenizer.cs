@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -13,6 +14,9 @@ namespace FlowMM.Model;
 /// </summary>
 public sealed class TextTokenizer
 {
+    private const int MostPieces = 1 << 16;
+    private const int LongestPiece = 64;
+
     private readonly BpeTokenizer _bpe;
     private readonly Regex? _added;
     private readonly Dictionary<string, int> _addedIds;
@@ -20,6 +24,9 @@ public sealed class TextTokenizer
     private readonly byte[]?[] _bytes;
     private readonly IReadOnlyList<int> _prefix;
     private readonly bool _compose;
+    private readonly PieceSplitter _splitter;
+    private readonly IReadOnlyDictionary<string, int>? _whole;
+    private readonly ConcurrentDictionary<string, int[]> _pieces = new(StringComparer.Ordinal);
 
     private TextTokenizer(TokenizerFile file)
     {
@@ -39,12 +46,9 @@ public sealed class TextTokenizer
             _bytes[id] = Encoding.UTF8.GetBytes(token);
         }
 
-        _bpe = BpeTokenizer.Create(new BpeOptions(file.Vocabulary)
-        {
-            Merges = file.Merges,
-            ByteLevel = true,
-            PreTokenizer = new StagedPreTokenizer(file.Stages),
-        });
+        _splitter = new PieceSplitter(file.Stages);
+        _whole = file.IgnoreMerges ? file.Vocabulary : null;
+        _bpe = BpeTokenizer.Create(new BpeOptions(file.Vocabulary) { Merges = file.Merges, ByteLevel = true });
     }
 
     /// <summary>Reads a checkpoint's tokenizer.json.</summary>
@@ -64,14 +68,14 @@ public sealed class TextTokenizer
         }
     }
 
-    /// <summary>Ids of a text; special tokens in it count as such.</summary>
+    /// <summary>Ids of a text; nothing is put before or after it.</summary>
     /// <param name="text">The text, for instance a rendered chat template.</param>
-    /// <param name="addPrefix">True to put the post-processor's leading tokens (BOS) in front.</param>
-    public int[] Encode(string text, bool addPrefix)
+    /// <param name="parseSpecial">True where the spelling of an added token stands for that token; false for text that must stay text.</param>
+    public int[] Encode(string text, bool parseSpecial)
     {
-        List<int> ids = addPrefix ? [.. _prefix] : [];
+        List<int> ids = [];
         int done = 0;
-        foreach (Match match in _added?.Matches(text) ?? Enumerable.Empty<Match>())
+        foreach (Match match in parseSpecial && _added is not null ? _added.Matches(text) : Enumerable.Empty<Match>())
         {
             EncodePlain(text[done..match.Index], ids);
             ids.Add(_addedIds[match.Value]);
@@ -109,7 +113,32 @@ public sealed class TextTokenizer
     {
         if (text.Length > 0)
         {
-            ids.AddRange(_bpe.EncodeToIds(_compose ? text.Normalize(NormalizationForm.FormC) : text, considerNormalization: false));
+            foreach (string piece in _splitter.Split(_compose ? Composed(text) : text))
+            {
+                ids.AddRange(PieceIds(piece));
+            }
         }
+    }
+
+    /// <summary>A lone surrogate has no normal form and no UTF-8: it becomes U+FFFD, as it does in bytes.</summary>
+    private static string Composed(string text) =>
+        string.Concat(text.EnumerateRunes().Select(r => r.ToString())).Normalize(NormalizationForm.FormC);
+
+    private int[] PieceIds(string piece)
+    {
+        if (_pieces.TryGetValue(piece, out int[]? known))
+        {
+            return known;
+        }
+
+        int[] ids = _whole is not null && _whole.TryGetValue(ByteAlphabet.Encode(piece), out int id)
+            ? [id]
+            : [.. _bpe.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false)];
+        if (piece.Length <= LongestPiece && _pieces.Count < MostPieces)
+        {
+            _pieces[piece] = ids;
+        }
+
+        return ids;
     }
 }

@@ -12,6 +12,8 @@ internal sealed record TokenizerFile
     /// <summary>The pattern that ByteLevel uses when it cuts by itself (GPT-2).</summary>
     private const string Gpt2 = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
+    private const int MostTokens = 1 << 22;
+
     /// <summary>Bound on the time that one cut may take, against patterns that backtrack without end.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
@@ -24,6 +26,9 @@ internal sealed record TokenizerFile
     public required IReadOnlyList<Regex> Stages { get; init; }
 
     public required IReadOnlyList<int> Prefix { get; init; }
+
+    /// <summary>True when a whole piece that is in the vocabulary is taken without merging.</summary>
+    public required bool IgnoreMerges { get; init; }
 
     /// <summary>True when text is brought to Unicode form C first.</summary>
     public required bool Compose { get; init; }
@@ -38,18 +43,24 @@ internal sealed record TokenizerFile
         }
 
         AddedToken[] added = [.. Items(root, "added_tokens").Select(a => new AddedToken(
-            a.GetProperty("content").GetString()!, a.GetProperty("id").GetInt32(), a.TryGetProperty("special", out JsonElement s) && s.GetBoolean()))];
+            a.GetProperty("content").GetString()!, Id(path, a.GetProperty("id")), a.TryGetProperty("special", out JsonElement s) && s.GetBoolean()))];
         return new TokenizerFile
         {
-            Vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt32()),
+            Vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(p => p.Name, p => Id(path, p.Value)),
             Merges = [.. model.GetProperty("merges").EnumerateArray().Select(m =>
                 m.ValueKind == JsonValueKind.String ? m.GetString()! : $"{m[0].GetString()} {m[1].GetString()}")],
             Added = added,
             Stages = [.. Cuts(path, root.GetProperty("pre_tokenizer"))],
             Prefix = ReadPrefix(root),
+            IgnoreMerges = model.TryGetProperty("ignore_merges", out JsonElement ignore) && ignore.ValueKind == JsonValueKind.True,
             Compose = root.TryGetProperty("normalizer", out JsonElement normalizer) && normalizer.ValueKind == JsonValueKind.Object && Composes(path, normalizer),
         };
     }
+
+    /// <summary>Ids index a table: one of two thousand million must not reserve it.</summary>
+    private static int Id(string path, JsonElement value) => value.GetInt32() is >= 0 and < MostTokens and int id
+        ? id
+        : throw new CheckpointException(path, $"a token has the id {value}; ids are 0 to {MostTokens - 1}.");
 
     private static IEnumerable<JsonElement> Items(JsonElement element, string name) =>
         element.TryGetProperty(name, out JsonElement list) && list.ValueKind == JsonValueKind.Array ? list.EnumerateArray() : Enumerable.Empty<JsonElement>();

@@ -36,16 +36,21 @@ internal sealed class ClipTower : IDisposable
         _second = new(source, projector + "linear_2", width, width, config.ProjectorBias);
     }
 
+    /// <summary>Called with the embeddings and each layer's output, by the names of the reference's files; for parity tests.</summary>
+    internal Action<string, Tensor>? State { get; set; }
+
     /// <summary>pixels [n, 3, S, S] -> [n, tokens, C].</summary>
     public Tensor Forward(Tensor pixels)
     {
         Tensor x = nn.functional.conv2d(pixels, _patches, strides: [_config.PatchSize, _config.PatchSize]); // [n, W, S/p, S/p]
         x = x.flatten(2).transpose(1, 2); // [n, P, W]
         x = cat([_class.expand(pixels.shape[0], 1, -1), x], 1).add_(_positions); // [n, 1 + P, W]
+        State?.Invoke("vision.embeddings", x);
         x = _before.Forward(x);
-        foreach (ClipLayer layer in _layers)
+        for (int i = 0; i < _layers.Length; i++)
         {
-            x = layer.Forward(x);
+            x = _layers[i].Forward(x);
+            State?.Invoke($"vision.block.{i}", x);
         }
 
         x = _config.DropClass ? x.narrow(1, 1, _config.Patches) : x; // [n, tokens, W]

@@ -44,7 +44,7 @@ internal sealed class EngineSession(InferenceEngine engine, string key, MergingO
             {
                 Ids = tokens.Ids,
                 Images = [.. tokens.Images.Select(i => new ImageTokens(i.Start, i.Length, hash))],
-                Merging = new MergingPlan(merging ?? new()),
+                Merging = MergingPlan.From(merging ?? new()),
             },
             Sampling = SamplingPlan.From(sampling ?? new()),
             LoadImage = (wanted, _) =>
