@@ -76,6 +76,7 @@ scripts/buf/node_modules/.bin/buf lint
 
 rm -rf "$reports"
 mkdir -p "$reports"
+export FLOWMM_TEST_LOGS=$PWD/$reports/logs
 passed=0 failed=0 skipped=0
 for project in tests/*/*Tests.csproj; do
   name=$(basename "$project" .csproj)

@@ -88,6 +88,9 @@ public static class GatewayHosting
             client.Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (cluster, "flowmm"));
             client.UseRedisClustering(o => o.ConfigurationOptions = ConfigurationOptions.Parse(redis));
             client.Configure<ClientMessagingOptions>(o => o.ResponseTimeout = options.ResponseTimeout);
+
+            // How long a silo that has just joined stays unknown here.
+            client.Configure<Orleans.Configuration.GatewayOptions>(o => o.GatewayListRefreshPeriod = TimeSpan.FromSeconds(5));
             client.UseConnectionRetryFilter<ConnectionRetry>();
             client.AddGatewayCountChangedHandler(provider => provider.GetRequiredService<ClusterConnection>().GatewaysChanged);
             client.AddClusterConnectionLostHandler(provider => provider.GetRequiredService<ClusterConnection>().Lost);

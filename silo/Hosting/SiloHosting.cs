@@ -73,6 +73,8 @@ public static class SiloHosting
     private static void ConfigureSilo(ISiloBuilder silo, SiloSettings settings, ConfigurationOptions redis, string cluster)
     {
         silo.Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (cluster, "flowmm"));
+        // A silo that was killed keeps its place in the table until its heartbeats are overdue; until then a new one that finds it alone waits.
+        silo.Configure<ClusterMembershipOptions>(o => o.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5));
         silo.UseRedisClustering(o => o.ConfigurationOptions = redis);
         int port = settings.Port == 0 ? FreePort() : settings.Port;
         int gateway = settings.GatewayPort == 0 ? FreePort() : settings.GatewayPort;

@@ -95,25 +95,46 @@ internal sealed unsafe class CpuRowMath : IRowMath
     }
 
     /// <inheritdoc/>
-    public List<IRowMath.Pair> Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share)
+    public Tensor Totals(Tensor exps, Tensor mass, int but)
     {
         (int keys, int columns) = ((int)exps.shape[0], (int)exps.shape[1]);
+        Tensor totals = zeros([columns], float32);
         float* e = RowKernels.Data(exps);
         float* b = RowKernels.Data(mass);
-        float* z = RowKernels.Data(inverse);
-        float* a = RowKernels.Data(weight);
+        float* t = RowKernels.Data(totals);
+        RowKernels.Stripes(columns, (from, to) =>
+        {
+            for (int i = 0; i < keys; i++)
+            {
+                Vector512<float> own = Vector512.Create(i == but ? 0 : b[i]);
+                float* row = e + ((long)i * columns);
+                for (int c = from; c < to; c += RowKernels.Lanes)
+                {
+                    Vector512.FusedMultiplyAdd(Vector512.Load(row + c), own, Vector512.Load(t + c)).Store(t + c);
+                }
+            }
+        });
+        return totals;
+    }
+
+    /// <inheritdoc/>
+    public List<IRowMath.Pair> Squares(Tensor exps, Tensor mass, Tensor columns, Tensor squares, Tensor sums)
+    {
+        (int keys, int width) = ((int)exps.shape[0], (int)exps.shape[1]);
+        float* e = RowKernels.Data(exps);
+        float* b = RowKernels.Data(mass);
+        float* factors = RowKernels.Data(columns);
         float* w = RowKernels.Data(squares);
-        float* s = RowKernels.Data(share);
+        float* s = RowKernels.Data(sums);
         List<IRowMath.Pair>?[] dominant = new List<IRowMath.Pair>?[(keys + KeyStripe - 1) / KeyStripe];
         Parallel.For(0, dominant.Length, stripe =>
         {
             for (int i = stripe * KeyStripe; i < Math.Min(keys, (stripe + 1) * KeyStripe); i++)
             {
-                long at = (long)i * columns;
-                s[i] += SquareRow(e + at, b[i], z, a, w + at, columns, out float largest);
-                if (largest > IRowMath.Dominant)
+                long at = (long)i * width;
+                if (SquareRow(e + at, b[i], factors, w + at, width, s + (3 * i)))
                 {
-                    TakeOut(e + at, b[i], z, w + at, columns, i, dominant[stripe] ??= []);
+                    List(e + at, b[i], factors, width, i, dominant[stripe] ??= []);
                 }
             }
         });
@@ -121,19 +142,21 @@ internal sealed unsafe class CpuRowMath : IRowMath
     }
 
     /// <inheritdoc/>
-    public Tensor Retain(Tensor block, int[] kept)
+    public void Retain(IReadOnlyList<Tensor> blocks, int[] kept)
     {
-        long columns = block.shape[1];
-        float* data = RowKernels.Data(block);
-        for (int n = 0; n < kept.Length; n++)
+        nint[] data = [.. blocks.Select(b => (nint)RowKernels.Data(b))];
+        long[] bytes = [.. blocks.Select(b => b.shape[1] * sizeof(float))];
+        Parallel.For(0, data.Length, block =>
         {
-            if (kept[n] != n)
+            byte* rows = (byte*)data[block];
+            for (int n = 0; n < kept.Length; n++)
             {
-                Buffer.MemoryCopy(data + (kept[n] * columns), data + (n * columns), columns * sizeof(float), columns * sizeof(float));
+                if (kept[n] != n)
+                {
+                    Buffer.MemoryCopy(rows + (kept[n] * bytes[block]), rows + (n * bytes[block]), bytes[block], bytes[block]);
+                }
             }
-        }
-
-        return block.narrow(0, 0, kept.Length);
+        });
     }
 
     /// <summary>Sets what was summed so far apart: a sink is so much larger than the rest that subtracting it later would leave rounding.</summary>
@@ -164,36 +187,37 @@ internal sealed unsafe class CpuRowMath : IRowMath
         }
     }
 
-    private static float SquareRow(float* row, float mass, float* inverse, float* weight, float* target, int columns, out float largest)
+    private static bool SquareRow(float* row, float mass, float* factors, float* target, int width, float* sums)
     {
-        (Vector512<float> sum, Vector512<float> max, Vector512<float> own) = (default, default, Vector512.Create(mass));
-        Vector512<float> least = Vector512.Create(1e-3f);
-        for (int c = 0; c < columns; c += RowKernels.Lanes)
+        (Vector512<float> share, Vector512<float> change, Vector512<float> spread) = (default, default, default);
+        (Vector512<float> own, Vector512<float> least) = (Vector512.Create(mass), Vector512.Create(1e-3f));
+        (Vector512<float> bound, Vector512<float> any) = (Vector512.Create(IRowMath.Dominant), default);
+        for (int c = 0; c < width; c += RowKernels.Lanes)
         {
-            Vector512<float> p = Vector512.Load(row + c) * own * Vector512.Load(inverse + c);
+            Vector512<float> p = Vector512.Load(row + c) * own * Vector512.Load(factors + c);
             Vector512<float> odds = p / Vector512.Max(Vector512<float>.One - p, least);
-            (odds * odds).Store(target + c);
-            sum += p * Vector512.Load(weight + c);
-            max = Vector512.Max(max, p);
+            Vector512<float> large = Vector512.GreaterThan(p, bound);
+            Vector512<float> square = Vector512.AndNot(odds * odds, large);
+            square.Store(target + c);
+            share = Vector512.FusedMultiplyAdd(p, Vector512.Load(factors + width + c), share);
+            change = Vector512.FusedMultiplyAdd(square, Vector512.Load(factors + width + c), change);
+            spread = Vector512.FusedMultiplyAdd(square, Vector512.Load(factors + (2 * width) + c), spread);
+            any |= large;
         }
 
-        largest = 0;
-        for (int lane = 0; lane < RowKernels.Lanes; lane++)
-        {
-            largest = Math.Max(largest, max[lane]);
-        }
-
-        return Vector512.Sum(sum);
+        sums[0] += Vector512.Sum(share);
+        sums[1] += Vector512.Sum(change);
+        sums[2] += Vector512.Sum(spread);
+        return any.ExtractMostSignificantBits() != 0;
     }
 
-    private static void TakeOut(float* row, float mass, float* inverse, float* target, int columns, int key, List<IRowMath.Pair> pairs)
+    private static void List(float* row, float mass, float* inverse, int width, int key, List<IRowMath.Pair> pairs)
     {
-        for (int c = 0; c < columns; c++)
+        for (int c = 0; c < width; c++)
         {
             float p = row[c] * mass * inverse[c];
             if (p > IRowMath.Dominant)
             {
-                target[c] = 0;
                 pairs.Add(new IRowMath.Pair(key, c, p));
             }
         }

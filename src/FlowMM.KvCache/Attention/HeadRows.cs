@@ -104,14 +104,19 @@ internal sealed class HeadRows : IDisposable
     internal void Retain(int[] kept, Tensor keys, bool sameKeys)
     {
         _keys = keys;
-        for (int i = 0; i < _exps.Count; i++)
+        if (_exps.Count == 0)
         {
-            Tensor left = _math.Retain(_exps[i], kept).DetachFromDisposeScope();
-            _exps[i].Dispose();
-            _exps[i] = left;
+            return;
         }
 
-        if (sameKeys || _exps.Count == 0)
+        _math.Retain(_exps, kept);
+        for (int i = 0; i < _exps.Count; i++)
+        {
+            using Tensor all = _exps[i];
+            _exps[i] = all.narrow(0, 0, kept.Length).DetachFromDisposeScope();
+        }
+
+        if (sameKeys)
         {
             return;
         }

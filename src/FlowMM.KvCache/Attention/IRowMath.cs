@@ -25,20 +25,26 @@ internal interface IRowMath
     /// <param name="logits">[L, C].</param>
     void Exponentiate(Tensor logits);
 
-    /// <summary>(p / (1 - p))^2 of a tile of keys, with p = exp * mass / Z; and the weighted sum of p over the columns.</summary>
+    /// <summary>Sum of exp * mass over the keys but one, of each column.</summary>
+    /// <param name="exps">[n, C].</param>
+    /// <param name="mass">[n] exp(beta).</param>
+    /// <param name="but">The key that is left out.</param>
+    /// <returns>[C] in the current dispose scope.</returns>
+    Tensor Totals(Tensor exps, Tensor mass, int but);
+
+    /// <summary>(p / (1 - p))^2 of a tile of keys, with p = exp * mass / Z, and sums over the columns.</summary>
     /// <param name="exps">[n, C] rows of the tile.</param>
     /// <param name="mass">[n] exp(beta).</param>
-    /// <param name="inverse">[C] 1 / Z.</param>
-    /// <param name="weight">[C].</param>
+    /// <param name="columns">[3, C]: 1 / Z, the weight a, a |o|^2.</param>
     /// <param name="squares">[n, C]; overwritten; 0 for the pairs that are returned.</param>
-    /// <param name="share">[n]; added to.</param>
+    /// <param name="sums">[n, 3]: a p, a square, a |o|^2 square are added.</param>
     /// <returns>The pairs whose p exceeds <see cref="Dominant"/>, which sums of products would resolve too coarsely; ascending.</returns>
-    List<Pair> Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share);
+    List<Pair> Squares(Tensor exps, Tensor mass, Tensor columns, Tensor squares, Tensor sums);
 
-    /// <summary>The rows <paramref name="kept"/> of a block, in its own memory where that can be.</summary>
-    /// <param name="block">[L, C].</param>
+    /// <summary>Moves the rows <paramref name="kept"/> of each block to its start.</summary>
+    /// <param name="blocks">[L, C] each.</param>
     /// <param name="kept">Ascending rows.</param>
-    Tensor Retain(Tensor block, int[] kept);
+    void Retain(IReadOnlyList<Tensor> blocks, int[] kept);
 
     /// <summary>Probability above which a key's effect on a row is computed from the difference itself.</summary>
     internal const float Dominant = 0.25f;

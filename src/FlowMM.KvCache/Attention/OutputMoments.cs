@@ -11,7 +11,7 @@ namespace FlowMM.KvCache;
 /// </summary>
 internal sealed class OutputMoments : IDisposable
 {
-    private const int Tile = 256;
+    private const int TileElements = 1 << 21;
     private const float LeastMass = 1e-30f;
 
     private readonly IRowMath _math;
@@ -19,7 +19,7 @@ internal sealed class OutputMoments : IDisposable
     private readonly Tensor _mass;
     private readonly Tensor _weighted;
     private readonly Tensor _moments;
-    private readonly Tensor _share;
+    private readonly Tensor _sums;
     private readonly double[] _direct;
     private readonly int _sink;
 
@@ -37,13 +37,11 @@ internal sealed class OutputMoments : IDisposable
         _mass = tensor([.. beta.Select(b => (float)Math.Exp(b))], dtype: float32).to(values.device); // [n]
         _sink = (int)(exps.mv(block.WeightRow / exps.sum(0)) * _mass).argmax().item<long>();
         _values = (values - values.narrow(0, _sink, 1)).contiguous(); // [n, D]
-        Tensor others = _mass.clone();
-        others[_sink] = 0;
-        _weighted = cat([_values * _mass.unsqueeze(1), _mass.unsqueeze(1), others.unsqueeze(1)], 1).t().contiguous(); // [D + 2, n]
-        _moments = zeros([n, width + 2], float32, values.device);
-        _share = zeros([n], float32, values.device);
+        _weighted = _values * _mass.unsqueeze(1); // [n, D]
+        _moments = zeros([n, width], float32, values.device);
+        _sums = zeros([n, 3], float32, values.device);
         _direct = new double[n];
-        scope.Detach(_mass, _values, _weighted, _moments, _share);
+        scope.Detach(_mass, _values, _weighted, _moments, _sums);
     }
 
     /// <summary>Adds a block.</summary>
@@ -54,27 +52,28 @@ internal sealed class OutputMoments : IDisposable
     {
         using DisposeScope scope = NewDisposeScope();
         long n = exps.shape[0];
-        long width = _values.shape[1];
-        Tensor sums = _weighted.mm(exps); // [D + 2, C]
-        Tensor total = sums.select(0, width);
+        Tensor rest = _math.Totals(exps, _mass, _sink); // [C]
+        Tensor total = rest + (exps[_sink] * _mass[_sink]);
         if (total.min().item<float>() < LeastMass)
         {
             return false;
         }
 
+        // The products are kept D wide: a column more costs a third of the speed.
         Tensor inverse = total.reciprocal(); // [C]
-        Tensor outputs = (sums.narrow(0, 0, width) * inverse).contiguous(); // [D, C]
-        Tensor ones = full_like(inverse, 1).unsqueeze(0);
-        Tensor factors = (cat([outputs, ones, outputs.square().sum(0, keepdim: true)], 0) * block.WeightRow).t().contiguous(); // [C, D + 2]
-        Tensor scratch = empty([Math.Min(Tile, n), block.Columns], float32, exps.device);
-        Differences differences = new(_values.cpu(), outputs.cpu(), (sums.select(0, width + 1) * inverse).cpu(), block.Weights);
-        for (long start = 0; start < n; start += Tile)
+        Tensor outputs = _weighted.t().mm(exps).mul_(inverse); // [D, C]
+        Tensor columns = stack([inverse, block.WeightRow, outputs.square().sum(0) * block.WeightRow]); // [3, C]
+        Tensor factors = (outputs * block.WeightRow).t().contiguous(); // [C, D]
+        int tile = (int)Math.Min(n, TileElements / block.Columns);
+        Tensor scratch = empty([tile, block.Columns], float32, exps.device);
+        Differences differences = new(_values.cpu(), outputs.cpu(), (rest * inverse).cpu(), block.Weights);
+        for (long start = 0; start < n; start += tile)
         {
             using DisposeScope inner = NewDisposeScope();
-            long count = Math.Min(Tile, n - start);
+            long count = Math.Min(tile, n - start);
             Tensor squares = scratch.narrow(0, 0, count);
             List<IRowMath.Pair> dominant = _math.Squares(
-                exps.narrow(0, start, count), _mass.narrow(0, start, count), inverse, block.WeightRow, squares, _share.narrow(0, start, count));
+                exps.narrow(0, start, count), _mass.narrow(0, start, count), columns, squares, _sums.narrow(0, start, count));
             _moments.narrow(0, start, count).addmm_(squares, factors, 1, 1);
             foreach (IRowMath.Pair pair in dominant)
             {
@@ -90,23 +89,22 @@ internal sealed class OutputMoments : IDisposable
     internal (double[] Rank, double[] Weight) Fold()
     {
         using DisposeScope scope = NewDisposeScope();
-        long width = _values.shape[1];
         Tensor v = _values.to(float64);
-        Tensor m = _moments.to(float64);
-        Tensor change = (v.square().sum(1) * m.select(1, width)) - (2 * (v * m.narrow(1, 0, width)).sum(1)) + m.select(1, width + 1); // [n]
+        Tensor sums = _sums.to(float64);
+        Tensor change = (v.square().sum(1) * sums.select(1, 1)) - (2 * (v * _moments.to(float64)).sum(1)) + sums.select(1, 2); // [n]
         double[] rank = change.clamp_min(0).cpu().data<double>().ToArray();
         for (int i = 0; i < rank.Length; i++)
         {
             rank[i] = Math.Sqrt(rank[i] + _direct[i]);
         }
 
-        return (rank, (_share.to(float64) / 2).cpu().data<double>().ToArray());
+        return (rank, (sums.select(1, 0) / 2).cpu().data<double>().ToArray());
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (Tensor owned in new[] { _mass, _values, _weighted, _moments, _share })
+        foreach (Tensor owned in new[] { _mass, _values, _weighted, _moments, _sums })
         {
             owned.Dispose();
         }

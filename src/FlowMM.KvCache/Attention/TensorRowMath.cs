@@ -48,26 +48,36 @@ internal sealed class TensorRowMath : IRowMath
     }
 
     /// <inheritdoc/>
-    public List<IRowMath.Pair> Squares(Tensor exps, Tensor mass, Tensor inverse, Tensor weight, Tensor squares, Tensor share)
+    public Tensor Totals(Tensor exps, Tensor mass, int but)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor p = exps * mass.unsqueeze(1) * inverse; // [n, C]
+        Tensor others = mass.clone();
+        others[but] = 0;
+        return exps.t().mv(others).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public List<IRowMath.Pair> Squares(Tensor exps, Tensor mass, Tensor columns, Tensor squares, Tensor sums)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor p = exps * mass.unsqueeze(1) * columns[0]; // [n, C]
         Tensor dominant = p.gt(IRowMath.Dominant);
-        share.add_(p.mv(weight));
         squares.copy_((p / (1 - p).clamp_min(1e-3)).square().masked_fill(dominant, 0));
+        sums.add_(stack([p.mv(columns[1]), squares.mv(columns[1]), squares.mv(columns[2])], 1));
         long[] at = dominant.nonzero().cpu().contiguous().data<long>().ToArray(); // [pairs, 2]
         float[] large = p.masked_select(dominant).cpu().data<float>().ToArray();
         return [.. large.Select((value, n) => new IRowMath.Pair((int)at[2 * n], (int)at[(2 * n) + 1], value))];
     }
 
     /// <inheritdoc/>
-    public Tensor Retain(Tensor block, int[] kept)
+    public void Retain(IReadOnlyList<Tensor> blocks, int[] kept)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor rows = block.index_select(0, tensor(kept, dtype: int64).to(block.device)); // [n, C]
-        Tensor own = block.narrow(0, 0, kept.Length);
-        own.copy_(rows);
-        return own.MoveToOuterDisposeScope();
+        Tensor rows = tensor(kept, dtype: int64).to(blocks[0].device);
+        foreach (Tensor block in blocks)
+        {
+            block.narrow(0, 0, kept.Length).copy_(block.index_select(0, rows));
+        }
     }
 
     private static Tensor Seen(Tensor logits, CausalView view)

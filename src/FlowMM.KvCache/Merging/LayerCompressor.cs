@@ -12,13 +12,16 @@ public sealed class LayerCompressor : IDisposable
 {
     private readonly Workspace _workspace = new();
 
+    /// <summary>Row math to use whatever the device; null: the device's own.</summary>
+    internal IRowMath? RowMath { get; init; }
+
     /// <summary>Statistics alone: what <paramref name="needs"/> names.</summary>
     /// <param name="segment">The segment.</param>
     /// <param name="options">Sinks, strategy, theta and importance.</param>
     /// <param name="needs">What to measure.</param>
     public LayerStatistics Measure(LayerSegment segment, MergingPlanOptions options, Evidence needs)
     {
-        using LayerWork work = new(segment, options, needs, _workspace);
+        using LayerWork work = new(segment, options, needs, (_workspace, RowMath));
         return work.Statistics;
     }
 
@@ -39,7 +42,7 @@ public sealed class LayerCompressor : IDisposable
         long start = Stopwatch.GetTimestamp();
         Evidence needs = policy.Needs(options);
         needs |= needs.HasFlag(Evidence.OutputChange) || policy is FullPolicy ? Evidence.None : Evidence.Importance;
-        using LayerWork work = new(segment, options, needs, _workspace);
+        using LayerWork work = new(segment, options, needs, (_workspace, RowMath));
         work.Clock.Observe = Stopwatch.GetElapsedTime(start).TotalMilliseconds - work.Clock.Rank;
         if (budget < length)
         {

@@ -17,16 +17,16 @@ internal sealed class LayerWork : IDisposable
     private int _round;
 
     /// <summary>Copies the segment to f32 and measures it.</summary>
-    internal LayerWork(LayerSegment segment, MergingPlanOptions options, Evidence needs, Workspace workspace)
+    internal LayerWork(LayerSegment segment, MergingPlanOptions options, Evidence needs, (Workspace Workspace, IRowMath? Math) means)
     {
         (_segment, _options) = (segment, options);
         int groups = (int)segment.Keys.shape[0];
         _length = (int)segment.Keys.shape[1];
         int group = (int)(segment.Queries.Proxies.shape[0] / groups);
         _heads = [.. Enumerable.Range(0, groups).Select(Entries)];
-        IRowMath math = segment.Keys.device_type == DeviceType.CPU ? new CpuRowMath() : new TensorRowMath();
+        IRowMath math = means.Math is not null ? means.Math : segment.Keys.device_type == DeviceType.CPU ? new CpuRowMath() : new TensorRowMath();
         _rows = [.. _heads.Select((head, h) => new HeadRows(math, segment.Queries, (h, group), head.Keys))];
-        HeadEvidence[] looks = Look(needs, group, workspace);
+        HeadEvidence[] looks = Look(needs, group, means.Workspace);
         (_rank, _weight) = Rank(looks, needs);
         Statistics = Summary(looks);
     }

@@ -9,17 +9,19 @@ namespace FlowMM.ParityTests.Merging;
 /// <summary>Every variant of every golden case, within the tolerances that the goldens' README states for f32.</summary>
 public sealed class MergingParityTests
 {
-    public static TheoryData<string, string> Variants
+    /// <summary>Case, variant, and whether rows are computed by tensor operations (as on a GPU) instead of the CPU's own loops.</summary>
+    public static TheoryData<string, string, bool> Variants
     {
         get
         {
-            TheoryData<string, string> data = [];
+            TheoryData<string, string, bool> data = [];
             foreach (string name in MergingCase.Names)
             {
                 using MergingCase golden = new(name);
                 foreach (string variant in golden.Variants)
                 {
-                    data.Add(name, variant);
+                    data.Add(name, variant, false);
+                    data.Add(name, variant, true);
                 }
             }
 
@@ -34,7 +36,7 @@ public sealed class MergingParityTests
 
     [Theory]
     [MemberData(nameof(Variants))]
-    public void Compress_GoldenVariant_AgreesWithReference(string name, string variant)
+    public void Compress_GoldenVariant_AgreesWithReference(string name, string variant, bool tensors)
     {
         using DisposeScope scope = NewDisposeScope();
         using MergingCase golden = new(name);
@@ -43,7 +45,7 @@ public sealed class MergingParityTests
         MergingPlanOptions options = MergingCase.Options(all);
         LayerSegment segment = golden.Segment(all);
         int length = (int)segment.Keys.shape[1];
-        using LayerCompressor compressor = new();
+        using LayerCompressor compressor = new() { RowMath = tensors ? new TensorRowMath() : null };
         using CompressedLayer result = compressor.Compress(segment, options, MergingCase.LayerBudget(all, options, length));
 
         Assert.Equal(expected.GetProperty("identity").GetBoolean(), result.Identity);
