@@ -1,15 +1,22 @@
+using FlowMM.Abstractions;
 using Orleans.Configuration;
+using Orleans.Metadata;
+using Orleans.Runtime;
 
 namespace FlowMM.Gateway.Hosting;
 
 /// <summary>Whether a silo can be reached: set by the Orleans client's events, read by the ready check and by each call.</summary>
-internal sealed class ClusterConnection : IHostedLifecycleService
+/// <remarks>A client that connects while a silo still starts learns of its grains only with the next manifest: it cannot call them before.</remarks>
+internal sealed class ClusterConnection(
+    IClusterManifestProvider manifest, GrainInterfaceTypeResolver interfaces, GrainInterfaceTypeToGrainTypeResolver grains) : IHostedLifecycleService
 {
     private volatile bool _connected;
     private volatile bool _stopping;
 
     /// <summary>True while calls can be answered.</summary>
-    public bool IsReady => _connected && !_stopping;
+    public bool IsReady => _connected && !_stopping && KnowsGrains;
+
+    private bool KnowsGrains => grains.TryGetGrainType(interfaces.GetGrainInterfaceType(typeof(ISessionGrain)), out _);
 
     public void GatewaysChanged(object? sender, GatewayCountChangedEventArgs change) => _connected = change.NumberOfConnectedGateways > 0;
 
@@ -20,10 +27,20 @@ internal sealed class ClusterConnection : IHostedLifecycleService
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     // Runs after the Orleans client has connected: the host awaits every service's start first.
-    public Task StartedAsync(CancellationToken cancellationToken)
+    public async Task StartedAsync(CancellationToken cancellationToken)
     {
+        if (!KnowsGrains)
+        {
+            await foreach (ClusterManifest _ in manifest.Updates.WithCancellation(cancellationToken))
+            {
+                if (KnowsGrains)
+                {
+                    break;
+                }
+            }
+        }
+
         _connected = true;
-        return Task.CompletedTask;
     }
 
     public Task StoppingAsync(CancellationToken cancellationToken)

@@ -91,6 +91,7 @@ public static class GatewayHosting
 
             // How long a silo that has just joined stays unknown here.
             client.Configure<Orleans.Configuration.GatewayOptions>(o => o.GatewayListRefreshPeriod = TimeSpan.FromSeconds(5));
+            client.Configure<TypeManagementOptions>(o => o.TypeMapRefreshInterval = TimeSpan.FromSeconds(1));
             client.UseConnectionRetryFilter<ConnectionRetry>();
             client.AddGatewayCountChangedHandler(provider => provider.GetRequiredService<ClusterConnection>().GatewaysChanged);
             client.AddClusterConnectionLostHandler(provider => provider.GetRequiredService<ClusterConnection>().Lost);
