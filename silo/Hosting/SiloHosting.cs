@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using FlowMM.Engine;
+using FlowMM.KvCache;
 using FlowMM.Model;
 using FlowMM.Silo.Sessions;
 using FlowMM.Silo.Store;
@@ -26,6 +27,7 @@ public static class SiloHosting
     /// <exception cref="OptionsValidationException">A key is missing or wrong; the text names it.</exception>
     public static IHostApplicationBuilder AddFlowMMSilo(this IHostApplicationBuilder builder)
     {
+        NativeThreads.WaitPassively();
         string redis = builder.Configuration["FlowMM:Redis"]
             ?? throw new OptionsValidationException("FlowMM", typeof(string), ["FlowMM:Redis is missing: a Redis connection string such as localhost:6379."]);
         AddOptions<SiloSettings>(builder, "FlowMM:Silo");

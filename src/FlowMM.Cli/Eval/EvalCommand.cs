@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using FlowMM.Cli.Hosting;
+using FlowMM.KvCache;
 using FlowMM.Model;
 using static TorchSharp.torch;
 
@@ -58,6 +59,7 @@ public static class EvalCommand
 
     private static int Run(EvalSettings settings, CancellationToken cancellationToken)
     {
+        NativeThreads.WaitPassively();
         EvalFolder folder = new(settings.Data);
         IReadOnlyList<string> sets = settings.Sets ?? folder.Sets;
         Dictionary<string, IReadOnlyList<EvalConversation>> conversations = sets.Distinct().ToDictionary(s => s, s => folder.Read(s, settings.Limit));
