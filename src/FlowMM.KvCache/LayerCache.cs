@@ -186,20 +186,6 @@ public sealed class LayerCache : IDisposable
         HasMass |= compressed.Beta.Any(head => head.Any(b => b != 0));
     }
 
-    private void Take(LayerCache other)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        (Length, HasMass) = (other.Length, other.HasMass);
-        if (Length > 0)
-        {
-            Keys.copy_(other.Keys);
-            Values.copy_(other.Values);
-            Beta.copy_(other.Beta);
-            Positions.copy_(other.Positions);
-            Counts.copy_(other.Counts);
-        }
-    }
-
     private void Move(int capacity)
     {
         using DisposeScope scope = NewDisposeScope();

@@ -128,18 +128,31 @@ public sealed class ChatModel : IDisposable
     /// Computes the next logits of several sequences: f32 [chunks, V] after each chunk's last token, or [all tokens, V] with
     /// <see cref="SequenceChunk.AllLogits"/>. Caches grow by their chunks. The caller, or its scope, disposes the result.
     /// </summary>
-    /// <param name="chunks">At least one; no two of the same cache.</param>
+    /// <param name="chunks">At least one; no two of the same cache. If the pass throws, no cache has changed.</param>
+    /// <exception cref="ArgumentException">No chunk, an empty one, an id outside the vocabulary, or image rows that do not match the image tokens.</exception>
     public Tensor Forward(IReadOnlyList<SequenceChunk> chunks)
     {
+        ArgumentOutOfRangeException.ThrowIfZero(chunks.Count);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        Tensor x = _decoder.Forward(Embed(chunks), chunks); // [R, C]
-        foreach (SequenceChunk chunk in chunks)
+        int[] ids = [.. chunks.SelectMany(c => Checked(c).ToArray())];
+        int[] before = [.. chunks.Select(c => c.Cache.Layers[0].Length)];
+        try
         {
-            chunk.Cache.Advance(chunk.TokenIds.Length);
-        }
+            Tensor x = _decoder.Forward(Embed(ids, chunks), chunks); // [R, C]
+            Tensor logits = _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)); // [n, V]
+            foreach (SequenceChunk chunk in chunks)
+            {
+                chunk.Cache.Advance(chunk.TokenIds.Length);
+            }
 
-        return _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)).MoveToOuterDisposeScope(); // [n, V]
+            return logits.MoveToOuterDisposeScope();
+        }
+        catch
+        {
+            Undo(chunks, before);
+            throw;
+        }
     }
 
     /// <inheritdoc/>
@@ -166,17 +179,52 @@ public sealed class ChatModel : IDisposable
         return last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
     }
 
-    private Tensor Embed(IReadOnlyList<SequenceChunk> chunks)
+    /// <summary>Layers that ran have appended, later ones have not: all go back to where they were.</summary>
+    private static void Undo(IReadOnlyList<SequenceChunk> chunks, int[] before)
     {
-        int[] ids = [.. chunks.SelectMany(c => c.TokenIds.ToArray())];
-        Tensor x = _decoder.Embed(tensor(ids, int64, Device)); // [R, C]
-        if (chunks.Any(c => c.ImageRows is not null))
+        for (int i = 0; i < chunks.Count; i++)
         {
-            long[] places = [.. ids.Index().Where(t => t.Item == ImageTokenId).Select(t => (long)t.Index)];
-            Tensor rows = cat([.. chunks.Where(c => c.ImageRows is not null).Select(c => c.ImageRows!)]); // [k, C]
-            x.index_copy_(0, tensor(places, device: Device), rows.to(Dtype));
+            foreach (LayerCache layer in chunks[i].Cache.Layers)
+            {
+                layer.Truncate(Math.Min(layer.Length, before[i]));
+            }
+        }
+    }
+
+    private ReadOnlyMemory<int> Checked(SequenceChunk chunk)
+    {
+        int images = 0;
+        foreach (int id in chunk.TokenIds.Span)
+        {
+            images += id == ImageTokenId ? 1 : 0;
+            if ((uint)id >= (uint)Vocabulary)
+            {
+                throw new ArgumentException($"Token id {id} is outside the vocabulary of {Vocabulary}.", nameof(chunk));
+            }
         }
 
-        return x;
+        // A lone image token without a row is one that was sampled: it is embedded like any other.
+        long given = chunk.ImageRows?.shape[0] ?? 0;
+        bool matches = given == images || (chunk.ImageRows is null && chunk.TokenIds.Length == 1);
+        return matches && chunk.TokenIds.Length > 0
+            ? chunk.TokenIds
+            : throw new ArgumentException($"A chunk has {chunk.TokenIds.Length} tokens, {images} of them for pictures, and {given} image rows.", nameof(chunk));
+    }
+
+    private Tensor Embed(int[] ids, IReadOnlyList<SequenceChunk> chunks)
+    {
+        Tensor x = _decoder.Embed(tensor(ids, int64, Device)); // [R, C]
+        List<long> places = [];
+        int start = 0;
+        foreach (SequenceChunk chunk in chunks)
+        {
+            int end = start + chunk.TokenIds.Length;
+            places.AddRange(chunk.ImageRows is null ? [] : Enumerable.Range(start, end - start).Where(i => ids[i] == ImageTokenId).Select(i => (long)i));
+            start = end;
+        }
+
+        return places.Count == 0
+            ? x
+            : x.index_copy_(0, tensor(places.ToArray(), device: Device), cat([.. chunks.Select(c => c.ImageRows).OfType<Tensor>()]).to(Dtype));
     }
 }

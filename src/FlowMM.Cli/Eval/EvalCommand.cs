@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using FlowMM.Cli.Hosting;
 using FlowMM.Model;
 using static TorchSharp.torch;
@@ -15,6 +16,9 @@ public static class EvalCommand
         Option<string?> data = new("--data") { Description = "Folder of the evaluation sets. Default: eval in the checkpoint's folder.", HelpName = "DIR" };
         Option<string?> sets = new("--sets") { Description = "Sets to run, separated by commas. Default: all.", HelpName = "A,B" };
         Option<int?> limit = new("--limit") { Description = "Most conversations of a set.", HelpName = "N" };
+        Option<string?> methods = new("--methods") { Description = "Merging methods to compare, separated by commas; options after a name: 'flowmm rounds 1'.", HelpName = "A,B" };
+        Option<string?> budgets = new("--budgets") { Description = "Shares of the cache to keep. Default: 0.05,0.1,0.2,0.35,0.5.", HelpName = "R,S" };
+        Option<string?> protocols = new("--protocols") { Description = "alone, in order; with --methods: after, alone. Default: all without methods, after with them.", HelpName = "A,B" };
         Option<string?> json = new("--json") { Description = "File to write the figures to.", HelpName = "FILE" };
         limit.Validators.Add(parsed =>
         {
@@ -23,7 +27,7 @@ public static class EvalCommand
                 parsed.AddError("--limit must be at least 1");
             }
         });
-        Command command = new("eval", "Asks a model the questions of an evaluation folder, with the full cache, and counts exact answers.") { model, data, sets, limit, json };
+        Command command = new("eval", "Asks a model the questions of an evaluation folder, with the full cache, and counts exact answers.") { model, data, sets, limit, methods, budgets, protocols, json };
         command.SetAction((parsed, cancellationToken) =>
         {
             string checkpoint = ModelFolder.Find(parsed.GetValue(model));
@@ -31,8 +35,11 @@ public static class EvalCommand
             {
                 Model = checkpoint,
                 Data = parsed.GetValue(data) ?? Path.Combine(checkpoint, "eval"),
-                Sets = parsed.GetValue(sets)?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries),
+                Sets = Words(parsed.GetValue(sets)),
                 Limit = parsed.GetValue(limit),
+                Methods = Words(parsed.GetValue(methods))?.Select(MergingVariant.Parse).ToList(),
+                Budgets = Words(parsed.GetValue(budgets))?.Select(Budget).ToList() ?? [0.05, 0.1, 0.2, 0.35, 0.5],
+                Protocols = Words(parsed.GetValue(protocols)),
                 Json = parsed.GetValue(json),
             };
 
@@ -42,6 +49,13 @@ public static class EvalCommand
         return command;
     }
 
+    private static string[]? Words(string? list) => list?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+
+    private static double Budget(string text) =>
+        double.TryParse(text, CultureInfo.InvariantCulture, out double budget) && budget is > 0 and <= 1
+            ? budget
+            : throw new CommandException($"budget '{text}' is no number above 0 and at most 1");
+
     private static int Run(EvalSettings settings, CancellationToken cancellationToken)
     {
         EvalFolder folder = new(settings.Data);
@@ -49,13 +63,25 @@ public static class EvalCommand
         Dictionary<string, IReadOnlyList<EvalConversation>> conversations = sets.Distinct().ToDictionary(s => s, s => folder.Read(s, settings.Limit));
         using ChatModel model = ChatModel.Load(settings.Model, CPU, float32);
         using EvalModel asked = new(model, folder);
-        EvalReport report = new($"flowmm eval, {model.Name} {model.Digest[..12]}, float32, full cache", [.. EvalProtocol.All.Select(p => p.Name)]);
-        EvalProgress.Show(conversations.Values.Sum(c => c.Sum(t => t.Turns.Count)) * EvalProtocol.All.Count, progress =>
+        if (settings.Methods is { Count: > 0 })
+        {
+            MergingRun.Run(settings, asked, conversations, cancellationToken);
+            return 0;
+        }
+
+        EvalProtocol[] protocols = [.. EvalProtocol.All.Where(p => settings.Protocols?.Contains(p.Name) != false)];
+        if (protocols.Length == 0)
+        {
+            throw new CommandException($"there is no protocol '{string.Join(", ", settings.Protocols!)}' without methods; there are {string.Join(", ", EvalProtocol.All.Select(p => p.Name))}");
+        }
+
+        EvalReport report = new($"flowmm eval, {model.Name} {model.Digest[..12]}, float32, full cache", [.. protocols.Select(p => p.Name)]);
+        EvalProgress.Show(conversations.Values.Sum(c => c.Sum(t => t.Turns.Count)) * protocols.Length, progress =>
         {
             using IDisposable mode = no_grad();
             foreach ((string set, IReadOnlyList<EvalConversation> asking) in conversations)
             {
-                foreach (EvalProtocol protocol in EvalProtocol.All)
+                foreach (EvalProtocol protocol in protocols)
                 {
                     List<EvalAnswer> answers = [];
                     foreach (EvalAnswer answer in protocol.Ask(asked, asking))
@@ -90,6 +116,13 @@ internal sealed record EvalSettings
     public IReadOnlyList<string>? Sets { get; init; }
 
     public int? Limit { get; init; }
+
+    /// <summary>Null or empty: the full cache alone.</summary>
+    public IReadOnlyList<MergingVariant>? Methods { get; init; }
+
+    public required IReadOnlyList<double> Budgets { get; init; }
+
+    public IReadOnlyList<string>? Protocols { get; init; }
 
     public string? Json { get; init; }
 }

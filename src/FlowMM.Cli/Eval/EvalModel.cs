@@ -59,6 +59,18 @@ public sealed class EvalModel(ChatModel model, EvalFolder folder) : IDisposable
         return model.EndIds.Contains(ids[0]) ? ids[1..] : ids;
     }
 
+    /// <summary>The token whose rows pictures take; null for a text model.</summary>
+    public int? ImageTokenId => model.ImageTokenId;
+
+    /// <summary>The ids of the opening of a first user message, up to where its question begins.</summary>
+    /// <param name="conversation">The conversation.</param>
+    public int[] ContextPrompt(EvalConversation conversation) => _prompts.Tokenize(Halves(conversation, "").Before, first: true).Ids;
+
+    /// <summary>The ids that follow <see cref="ContextPrompt"/>: the question, and what the template puts behind it.</summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <param name="question">The question.</param>
+    public int[] QuestionPrompt(EvalConversation conversation, string question) => _prompts.Tokenize(question + Halves(conversation, question).After, first: false).Ids;
+
     /// <summary>Rows of the conversation's pictures, [k, C]; the caller's scope disposes the result.</summary>
     /// <param name="conversation">The conversation.</param>
     /// <returns>Null when it has none.</returns>
@@ -76,6 +88,17 @@ public sealed class EvalModel(ChatModel model, EvalFolder folder) : IDisposable
         {
             rows.Dispose();
         }
+    }
+
+    /// <summary>What the template writes before and after the question.</summary>
+    private (string Before, string After) Halves(EvalConversation conversation, string question)
+    {
+        const string Mark = "\u0001question\u0001";
+        string context = conversation.Context.Replace(Placeholder, ImageToken(), StringComparison.Ordinal);
+        string[] halves = model.Template.Render([Message($"{context}\n{Mark}")], true).Split(Mark);
+        return halves.Length == 2
+            ? (halves[0], halves[1])
+            : throw new CommandException($"the chat template of {model.Name} changes a message, so a question ('{question}') cannot be asked after its context");
     }
 
     private static ChatMessage Message(string text) => new("user", [ChatPart.OfText(text)]);

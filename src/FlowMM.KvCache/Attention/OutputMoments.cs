@@ -35,7 +35,7 @@ internal sealed class OutputMoments : IDisposable
         _math = math;
         (long n, long width) = (values.shape[0], values.shape[1]);
         _mass = tensor([.. beta.Select(b => (float)Math.Exp(b))], dtype: float32).to(values.device); // [n]
-        _sink = (int)(exps.mv(block.WeightRow / exps.sum(0)) * _mass).argmax().item<long>();
+        _sink = (int)(exps.mv(block.WeightRow / exps.sum(dim: 0)) * _mass).argmax().item<long>();
         _values = (values - values.narrow(0, _sink, 1)).contiguous(); // [n, D]
         _weighted = _values * _mass.unsqueeze(1); // [n, D]
         _moments = zeros([n, width], float32, values.device);
@@ -61,8 +61,8 @@ internal sealed class OutputMoments : IDisposable
 
         // The products are kept D wide: a column more costs a third of the speed.
         Tensor inverse = total.reciprocal(); // [C]
-        Tensor outputs = _weighted.t().mm(exps).mul_(inverse); // [D, C]
-        Tensor columns = stack([inverse, block.WeightRow, outputs.square().sum(0) * block.WeightRow]); // [3, C]
+        Tensor outputs = _weighted.t().mm(exps).mul_(inverse).contiguous(); // [D, C]
+        Tensor columns = stack([inverse, block.WeightRow, outputs.square().sum(dim: 0) * block.WeightRow]); // [3, C]
         Tensor factors = (outputs * block.WeightRow).t().contiguous(); // [C, D]
         int tile = (int)Math.Min(n, TileElements / block.Columns);
         Tensor scratch = empty([tile, block.Columns], float32, exps.device);

@@ -20,10 +20,10 @@ internal sealed class TensorRowMath : IRowMath
         Tensor ofText = e - ofVisual;
         return new(
             Host(max.squeeze(0)),
-            Host(ofText.narrow(0, sinks, rest).sum(0)),
-            Host(ofVisual.narrow(0, sinks, rest).sum(0)),
-            Host(ofText.narrow(0, 0, sinks).sum(0)),
-            Host(ofVisual.narrow(0, 0, sinks).sum(0)));
+            Host(ofText.narrow(0, sinks, rest).sum(dim: 0)),
+            Host(ofVisual.narrow(0, sinks, rest).sum(dim: 0)),
+            Host(ofText.narrow(0, 0, sinks).sum(dim: 0)),
+            Host(ofVisual.narrow(0, 0, sinks).sum(dim: 0)));
     }
 
     /// <inheritdoc/>
@@ -33,7 +33,7 @@ internal sealed class TensorRowMath : IRowMath
         Device device = logits.device;
         float[] scale = [.. weight.Select((w, c) => w / mass.Total(c))];
         Tensor p = (Seen(logits, view) - tensor(mass.Max, device: device)).exp() * tensor(scale, device: device); // [L, C]
-        double[] added = p.to(float64).sum(1).cpu().data<double>().ToArray();
+        double[] added = p.to(float64).sum(1).cpu().data<double>().ToArray(); // [L]
         for (int i = 0; i < sums.Length; i++)
         {
             sums[i] += added[i];
@@ -64,6 +64,11 @@ internal sealed class TensorRowMath : IRowMath
         Tensor dominant = p.gt(IRowMath.Dominant);
         squares.copy_((p / (1 - p).clamp_min(1e-3)).square().masked_fill(dominant, 0));
         sums.add_(stack([p.mv(columns[1]), squares.mv(columns[1]), squares.mv(columns[2])], 1));
+        if (!dominant.any().item<bool>())
+        {
+            return [];
+        }
+
         long[] at = dominant.nonzero().cpu().contiguous().data<long>().ToArray(); // [pairs, 2]
         float[] large = p.masked_select(dominant).cpu().data<float>().ToArray();
         return [.. large.Select((value, n) => new IRowMath.Pair((int)at[2 * n], (int)at[(2 * n) + 1], value))];

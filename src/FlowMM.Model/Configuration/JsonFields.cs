@@ -84,16 +84,20 @@ internal sealed class JsonFields(string path, JsonElement element)
     };
 
     public double[] Numbers(string key) => Get(key) is { ValueKind: JsonValueKind.Array } list
+        && list.EnumerateArray().All(n => n.ValueKind == JsonValueKind.Number)
         ? [.. list.EnumerateArray().Select(n => n.GetDouble())]
         : throw Wrong($"key '{key}' is no list of numbers.");
 
     /// <summary>One whole number or a list of them; none when absent.</summary>
     public IEnumerable<int> Wholes(string key) => Get(key) switch
     {
-        { ValueKind: JsonValueKind.Array } list => list.EnumerateArray().Select(n => n.GetInt32()).ToList(),
-        { ValueKind: JsonValueKind.Number } one => [one.GetInt32()],
-        _ => [],
+        { ValueKind: JsonValueKind.Array } list when list.EnumerateArray().All(IsWhole) => list.EnumerateArray().Select(n => n.GetInt32()).ToList(),
+        { } one when IsWhole(one) => [one.GetInt32()],
+        null => [],
+        _ => throw Wrong($"key '{key}' is no whole number and no list of them."),
     };
+
+    private static bool IsWhole(JsonElement value) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out _);
 
     private JsonElement? Get(string key) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(key, out JsonElement found) && found.ValueKind != JsonValueKind.Null ? found : null;

@@ -42,7 +42,7 @@ internal sealed record ModelConfig
             Architecture = type,
             Decoder = ReadDecoder(text, root, textType),
             Vision = type == "llava" ? ReadVision(root) : null,
-            ImageTokenId = type == "llava" ? root.Whole("image_token_index", root.Whole("image_token_id", -1)) : null,
+            ImageTokenId = type == "llava" ? ReadImageToken(root) : null,
             EndIds = ReadEnds(directory, root, text),
         };
     }
@@ -60,7 +60,7 @@ internal sealed record ModelConfig
             HeadDim = text.Whole("head_dim", width / heads),
             MlpWidth = text.Positive("intermediate_size"),
             Vocabulary = text.Positive("vocab_size"),
-            MaxPositions = text.Whole("max_position_embeddings", 2048),
+            MaxPositions = Math.Max(1, text.Whole("max_position_embeddings", 2048)),
             NormEpsilon = text.Number("rms_norm_eps", 1e-6),
             Rope = ReadRope(text),
             TiedEmbeddings = root.Flag("tie_word_embeddings", text.Flag("tie_word_embeddings", false)),
@@ -70,6 +70,8 @@ internal sealed record ModelConfig
         };
         text.Check(config.KvHeads > 0 && config.QueryHeads % config.KvHeads == 0, "num_key_value_heads must divide num_attention_heads.");
         text.Check(config.HeadDim is > 0 and <= 1024 && config.HeadDim % 2 == 0, "head_dim must be even and at most 1024.");
+        text.Check(!text.Flag("mlp_bias", false), "mlp_bias is not supported.");
+        text.Check(!text.Flag("use_sliding_window", false), "use_sliding_window is not supported.");
         string activation = text.Text("hidden_act", "silu");
         text.Check(activation == "silu", $"hidden_act '{activation}' is not supported.");
         return config;
@@ -85,6 +87,7 @@ internal sealed record ModelConfig
         }
 
         string type = rope.Text("rope_type", rope.Text("type", "default"));
+        rope.Check(rope.Number("factor", 1) > 0 && rope.Number("rope_theta", theta) > 0, "rope factor and theta must be positive.");
         rope.Check(type is "default" or "linear" or "llama3", $"rope_type '{type}' is not supported.");
         return new RopeConfig
         {
@@ -107,6 +110,8 @@ internal sealed record ModelConfig
         root.Check(projector == "gelu", $"projector_hidden_act '{projector}' is not supported.");
         root.Check(select is "default" or "full", $"vision_feature_select_strategy '{select}' is not supported.");
         int layers = vision.Positive("num_hidden_layers"), layer = root.Whole("vision_feature_layer", -2);
+        vision.Check(vision.Positive("hidden_size") % vision.Positive("num_attention_heads") == 0, "num_attention_heads must divide the vision tower's hidden_size.");
+        vision.Check(vision.Positive("image_size") % vision.Positive("patch_size") == 0, "patch_size must divide image_size.");
         root.Check(layer >= -layers && layer <= layers, $"vision_feature_layer {layer} is outside the {layers} layers.");
         return new VisionConfig
         {
@@ -121,6 +126,13 @@ internal sealed record ModelConfig
             DropClass = select == "default",
             ProjectorBias = root.Flag("multimodal_projector_bias", true),
         };
+    }
+
+    private static int ReadImageToken(JsonFields root)
+    {
+        int id = root.Whole("image_token_index", root.Whole("image_token_id", -1));
+        root.Check(id >= 0, "image_token_index is missing.");
+        return id;
     }
 
     private static HashSet<int> ReadEnds(string directory, JsonFields root, JsonFields text)

@@ -5,6 +5,9 @@ namespace FlowMM.Model.Images;
 /// <summary>Encoded bytes to upright RGB pixels. The header is checked against limits before memory is taken for pixels.</summary>
 internal static class ImageDecoder
 {
+    /// <summary>What arrays can hold with room to spare, whatever a caller's limits are.</summary>
+    private const long MostPixels = 1 << 28;
+
     /// <exception cref="ImageRejectedException">No picture, an unknown format, or beyond a limit.</exception>
     public static ImageHeader Inspect(ReadOnlyMemory<byte> bytes, ImageLimits limits)
     {
@@ -30,6 +33,11 @@ internal static class ImageDecoder
     {
         using SKData data = SKData.CreateCopy(bytes.Span);
         using SKCodec codec = Open(data);
+        if ((long)codec.Info.Width * codec.Info.Height > MostPixels)
+        {
+            throw new ImageRejectedException($"The picture has {codec.Info.Width} x {codec.Info.Height} pixels; at most {MostPixels} are decoded.");
+        }
+
         SKImageInfo info = new(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
         if (Grey16Png.Reads(bytes.Span))
         {

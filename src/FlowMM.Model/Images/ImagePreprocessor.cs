@@ -10,6 +10,8 @@ namespace FlowMM.Model;
 /// </summary>
 public sealed class ImagePreprocessor
 {
+    private const int MostAspect = 200;
+
     private readonly Resampler _resampler;
     private readonly int? _shortest;
     private readonly (int Width, int Height)? _size;
@@ -62,7 +64,12 @@ public sealed class ImagePreprocessor
     /// <param name="bytes">The file.</param>
     /// <param name="limits">Bounds.</param>
     /// <exception cref="ImageRejectedException">No picture, an unknown format, or beyond a bound.</exception>
-    public ImageHeader Inspect(ReadOnlyMemory<byte> bytes, ImageLimits limits) => ImageDecoder.Inspect(bytes, limits);
+    public ImageHeader Inspect(ReadOnlyMemory<byte> bytes, ImageLimits limits)
+    {
+        ImageHeader header = ImageDecoder.Inspect(bytes, limits);
+        CheckAspect(header.Width, header.Height);
+        return header;
+    }
 
     /// <summary>Decodes and normalises a picture.</summary>
     /// <param name="bytes">The file; <see cref="Inspect"/> accepted it.</param>
@@ -70,6 +77,7 @@ public sealed class ImagePreprocessor
     public ProcessedImage Preprocess(ReadOnlyMemory<byte> bytes)
     {
         PixelGrid image = ImageDecoder.Decode(bytes);
+        CheckAspect(image.Width, image.Height);
         if (_shortest is int edge)
         {
             int small = Math.Min(image.Width, image.Height), large = (int)((long)edge * Math.Max(image.Width, image.Height) / small);
@@ -81,6 +89,15 @@ public sealed class ImagePreprocessor
         }
 
         return Normalise(_crop is (int w, int h) ? image.CropCentre(w, h) : image);
+    }
+
+    /// <summary>A hair-thin picture of few pixels would be resized to a huge one.</summary>
+    private static void CheckAspect(int width, int height)
+    {
+        if (Math.Max(width, height) > (long)MostAspect * Math.Min(width, height))
+        {
+            throw new ImageRejectedException($"The picture is {width} x {height}; one side may be at most {MostAspect} times the other.");
+        }
     }
 
     private ProcessedImage Normalise(PixelGrid image)

@@ -5,38 +5,43 @@ namespace FlowMM.Model.Layers;
 
 /// <summary>
 /// softmax(q k^T / sqrt(D) + beta) v over a layer's cache (FLOWMM section 1). The newest T entries are the queries' own tokens and causal;
-/// every older entry is seen by all. Grouped queries are folded into the query length, so keys and values are never copied.
+/// every older entry is seen by all. A group of queries shares its keys and values, which are never copied.
 /// </summary>
 internal static class CacheAttention
 {
-    /// <summary>q [H, T, D] -> [H, T, D].</summary>
-    public static Tensor Forward(Tensor q, LayerCache cache, int length)
+    /// <summary>q [T, H, D] -> [T, H D].</summary>
+    public static Tensor Forward(Tensor q, LayerCache cache, ForwardPass pass)
     {
-        (long heads, long groups, long width) = (q.shape[0], cache.Keys.shape[0], q.shape[2]);
-        long fold = heads / groups;
-        Tensor keys = cache.Keys.unsqueeze(0), values = cache.Values.unsqueeze(0); // [1, G, N, D]
-        Tensor query = q.reshape(1, groups, fold * length, width); // [1, G, g T, D]
-        Tensor output = nn.functional.scaled_dot_product_attention(query, keys, values, Mask(cache, fold, length, q.dtype), 0, false); // [1, G, g T, D]
-        return output.reshape(heads, length, width); // [H, T, D]
+        (long rows, long heads, long width) = (q.shape[0], q.shape[1], q.shape[2]);
+        Tensor keys = cache.Keys, values = cache.Values; // [G, N, D]
+        Tensor grouped = q.reshape(rows, keys.shape[0], heads / keys.shape[0], width); // [T, G, g, D]
+        return (rows == 1 ? One(grouped, keys, values, cache) : Many(grouped, keys, values, cache, pass)).reshape(rows, heads * width);
     }
 
-    /// <summary>beta and causality as one additive mask, or null when neither is needed.</summary>
-    private static Tensor? Mask(LayerCache cache, long fold, int length, ScalarType dtype)
+    /// <summary>A decoding step: the group takes the place of the query length. [1, G, g, D] -> [1, G, g, D].</summary>
+    private static Tensor One(Tensor q, Tensor keys, Tensor values, LayerCache cache)
     {
-        Tensor? mask = null;
-        if (length > 1)
-        {
-            long entries = cache.Length;
-            mask = full([length, entries], float.NegativeInfinity, float32, cache.Keys.device).triu_(entries - length + 1); // [T, N]
-            mask = mask.repeat(fold, 1).unsqueeze(0); // [1, g T, N]
-        }
+        Tensor? mask = cache.HasMass ? cache.Beta.to(q.dtype).unsqueeze(0).unsqueeze(2) : null; // [1, G, 1, N]
+        return nn.functional.scaled_dot_product_attention(q, keys.unsqueeze(0), values.unsqueeze(0), mask!, 0, false);
+    }
 
+    /// <summary>A chunk: KV heads are the batch, the group's queries the heads, keys and values seen by all of them. [T, G, g, D] -> [T, G, g, D].</summary>
+    private static Tensor Many(Tensor q, Tensor keys, Tensor values, LayerCache cache, ForwardPass pass)
+    {
+        (int rows, long group, int entries) = ((int)q.shape[0], q.shape[2], cache.Length);
+        bool whole = rows == entries && !cache.HasMass;
+        Tensor? mask = whole ? null : pass.Causal(rows, entries); // [T, N]
         if (cache.HasMass)
         {
-            Tensor beta = cache.Beta.unsqueeze(1); // [G, 1, N]
-            mask = mask is null ? beta.expand(-1, fold * length, -1) : mask + beta; // [G, g T, N]
+            mask = mask! + cache.Beta.to(q.dtype).unsqueeze(1).unsqueeze(1); // [G, 1, T, N]
         }
 
-        return mask?.unsqueeze(0).to(dtype); // [1, 1 or G, g T, N]
+        return nn.functional.scaled_dot_product_attention(
+            q.permute(1, 2, 0, 3), // [G, g, T, D]
+            keys.unsqueeze(1).expand(-1, group, -1, -1), // [G, g, N, D]
+            values.unsqueeze(1).expand(-1, group, -1, -1),
+            mask!,
+            0,
+            whole).permute(2, 0, 1, 3);
     }
 }

@@ -22,7 +22,7 @@ internal sealed class Decoder : IDisposable
     public Decoder(WeightSource source, string body, string head, DecoderConfig config, Device device, ScalarType dtype)
     {
         _embedding = source.Read(body + "embed_tokens.weight", config.Vocabulary, config.Width);
-        _head = config.TiedEmbeddings || !source.Has(head) ? _embedding : source.Read(head, config.Vocabulary, config.Width);
+        _head = config.TiedEmbeddings ? _embedding : source.Read(head, config.Vocabulary, config.Width);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(i => new DecoderLayer(source, $"{body}layers.{i}.", config, i))];
         _norm = new(source, body + "norm", config.Width, config.NormEpsilon);
         _rope = new(config.Rope, config.HeadDim, device, dtype);
@@ -38,10 +38,11 @@ internal sealed class Decoder : IDisposable
     public Tensor Forward(Tensor x, IReadOnlyList<SequenceChunk> chunks)
     {
         HiddenState?.Invoke(x);
+        ForwardPass pass = new(chunks, _rope, x.device, x.dtype);
         foreach (DecoderLayer layer in _layers)
         {
             using var scope = NewDisposeScope();
-            x = layer.Forward(x, chunks, _rope).MoveToOuterDisposeScope(); // [R, C]
+            x = layer.Forward(x, pass).MoveToOuterDisposeScope(); // [R, C]
             HiddenState?.Invoke(x);
         }
 

@@ -7,7 +7,7 @@ namespace FlowMM.Model.Layers;
 
 /// <summary>
 /// One layer of a Llama-like decoder. All rows of a batch share the projections and the MLP; attention is each sequence's own, over its
-/// cache. Legend: R rows of the batch, T rows of one sequence, H query heads, G KV heads, D head dim, N cache entries, C width.
+/// cache. Legend: R rows of the batch, T rows of one sequence, H query heads, G KV heads, D head dim, N cache entries, C width, M MLP width.
 /// </summary>
 internal sealed class DecoderLayer : IDisposable
 {
@@ -15,86 +15,76 @@ internal sealed class DecoderLayer : IDisposable
     private readonly int _index;
     private readonly RmsNorm _before;
     private readonly RmsNorm _after;
-    private readonly Linear _q;
-    private readonly Linear _k;
-    private readonly Linear _v;
+    private readonly Linear _qkv;
     private readonly Linear _o;
-    private readonly RmsNorm? _qNorm;
-    private readonly RmsNorm? _kNorm;
-    private readonly Linear _gate;
-    private readonly Linear _up;
+    private readonly RmsNorm? _qkNorm;
+    private readonly Linear _gateUp;
     private readonly Linear _down;
 
     public DecoderLayer(WeightSource source, string name, DecoderConfig config, int index)
     {
         (_config, _index) = (config, index);
         (int width, int wide, int narrow) = (config.Width, config.QueryHeads * config.HeadDim, config.KvHeads * config.HeadDim);
+        string attention = name + "self_attn.";
         _before = new(source, name + "input_layernorm", width, config.NormEpsilon);
         _after = new(source, name + "post_attention_layernorm", width, config.NormEpsilon);
-        _q = new(source, name + "self_attn.q_proj", width, wide, config.QkvBias);
-        _k = new(source, name + "self_attn.k_proj", width, narrow, config.QkvBias);
-        _v = new(source, name + "self_attn.v_proj", width, narrow, config.QkvBias);
-        _o = new(source, name + "self_attn.o_proj", wide, width, config.OutputBias);
-        _qNorm = config.QkNorm ? new(source, name + "self_attn.q_norm", config.HeadDim, config.NormEpsilon) : null;
-        _kNorm = config.QkNorm ? new(source, name + "self_attn.k_norm", config.HeadDim, config.NormEpsilon) : null;
-        _gate = new(source, name + "mlp.gate_proj", width, config.MlpWidth, false);
-        _up = new(source, name + "mlp.up_proj", width, config.MlpWidth, false);
+        _qkv = Linear.Stack(source, width, config.QkvBias, (attention + "q_proj", wide), (attention + "k_proj", narrow), (attention + "v_proj", narrow));
+        _o = new(source, attention + "o_proj", wide, width, config.OutputBias);
+        _qkNorm = config.QkNorm
+            ? RmsNorm.OfHeads(source, config.HeadDim, config.NormEpsilon, (attention + "q_norm", config.QueryHeads), (attention + "k_norm", config.KvHeads))
+            : null;
+        _gateUp = Linear.Stack(source, width, false, (name + "mlp.gate_proj", config.MlpWidth), (name + "mlp.up_proj", config.MlpWidth));
         _down = new(source, name + "mlp.down_proj", config.MlpWidth, width, false);
     }
 
     /// <summary>x [R, C] -> [R, C]; appends every chunk's keys and values to its cache.</summary>
-    public Tensor Forward(Tensor x, IReadOnlyList<SequenceChunk> chunks, Rope rope)
+    public Tensor Forward(Tensor x, ForwardPass pass)
     {
-        x = x + Attend(_before.Forward(x), chunks, rope); // [R, C]
-        Tensor y = _after.Forward(x); // [R, C]
-        return x.add_(_down.Forward(nn.functional.silu(_gate.Forward(y)).mul_(_up.Forward(y)))); // [R, C]
+        x = x + _o.Forward(Attend(_before.Forward(x), pass)); // [R, C]
+        Tensor both = _gateUp.Forward(_after.Forward(x)); // [R, 2 M]
+        Tensor gate = both.narrow(1, 0, _config.MlpWidth), up = both.narrow(1, _config.MlpWidth, _config.MlpWidth); // [R, M]
+        return x.add_(_down.Forward(nn.functional.silu(gate).mul_(up))); // [R, C]
     }
 
     public void Dispose()
     {
-        foreach (IDisposable? part in (IDisposable?[])[_before, _after, _q, _k, _v, _o, _qNorm, _kNorm, _gate, _up, _down])
+        foreach (IDisposable? part in (IDisposable?[])[_before, _after, _qkv, _o, _qkNorm, _gateUp, _down])
         {
             part?.Dispose();
         }
     }
 
-    private Tensor Attend(Tensor x, IReadOnlyList<SequenceChunk> chunks, Rope rope)
+    private Tensor Attend(Tensor x, ForwardPass pass)
     {
-        (Tensor q, Tensor k, Tensor v) = (_q.Forward(x), _k.Forward(x), _v.Forward(x)); // [R, H D], [R, G D], [R, G D]
-        if (chunks.Count == 1)
+        (int heads, int groups) = (_config.QueryHeads, _config.KvHeads);
+        Tensor all = _qkv.Forward(x).view(-1, heads + (2 * groups), _config.HeadDim); // [R, H + 2 G, D]
+        Tensor qk = all.narrow(1, 0, heads + groups); // [R, H + G, D]
+        qk = Rope.Apply(_qkNorm?.Forward(qk) ?? qk, pass.Cos, pass.Sin);
+        Tensor q = qk.narrow(1, 0, heads); // [R, H, D]
+        Tensor k = qk.narrow(1, heads, groups).transpose(0, 1); // [G, R, D]
+        Tensor v = all.narrow(1, heads + groups, groups).transpose(0, 1); // [G, R, D]
+        if (pass.Chunks.Count == 1)
         {
-            return _o.Forward(Attend(q, k, v, chunks[0], rope)); // [R, C]
+            return Attend(q, k, v, pass.Chunks[0], pass); // [R, H D]
         }
 
         List<Tensor> outputs = [];
         int row = 0;
-        foreach (SequenceChunk chunk in chunks)
+        foreach (SequenceChunk chunk in pass.Chunks)
         {
             int length = chunk.TokenIds.Length;
-            outputs.Add(Attend(q.narrow(0, row, length), k.narrow(0, row, length), v.narrow(0, row, length), chunk, rope));
+            outputs.Add(Attend(q.narrow(0, row, length), k.narrow(1, row, length), v.narrow(1, row, length), chunk, pass));
             row += length;
         }
 
-        return _o.Forward(cat(outputs)); // [R, C]
+        return cat(outputs); // [R, H D]
     }
 
-    private Tensor Attend(Tensor q, Tensor k, Tensor v, SequenceChunk chunk, Rope rope)
+    private Tensor Attend(Tensor q, Tensor k, Tensor v, SequenceChunk chunk, ForwardPass pass)
     {
-        int length = chunk.TokenIds.Length, position = chunk.Cache.LogicalLength;
-        (Tensor cos, Tensor sin) = rope.At(position, length); // [T, D]
-        q = Heads(q, _config.QueryHeads, _qNorm); // [H, T, D]
-        k = Heads(k, _config.KvHeads, _kNorm); // [G, T, D]
-        q = Rope.Apply(q, cos, sin); // [H, T, D]
         LayerCache cache = chunk.Cache.Layers[_index];
-        cache.Append(Rope.Apply(k, cos, sin), Heads(v, _config.KvHeads, null), position);
-        chunk.Observer?.Observe(_index, q, chunk.SegmentStart);
-        Tensor output = CacheAttention.Forward(q, cache, length); // [H, T, D]
-        return output.transpose(0, 1).reshape(length, -1); // [T, H D]
-    }
-
-    private Tensor Heads(Tensor x, int heads, RmsNorm? norm)
-    {
-        Tensor split = x.view(x.shape[0], heads, _config.HeadDim); // [T, heads, D]
-        return (norm?.Forward(split) ?? split).transpose(0, 1); // [heads, T, D]
+        cache.Append(k, v, chunk.Cache.LogicalLength);
+        chunk.Observer?.Observe(_index, q.transpose(0, 1), chunk.SegmentStart); // [H, T, D]
+        return CacheAttention.Forward(q, cache, pass); // [T, H D]
     }
 }

@@ -1,4 +1,5 @@
 using FlowMM.Model.Weights;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FlowMM.Model.Layers;
@@ -10,10 +11,16 @@ internal sealed class Linear : IDisposable
     private readonly Tensor? _bias;
 
     public Linear(WeightSource source, string name, int inputs, int outputs, bool bias)
+        : this(source.Read(name + ".weight", outputs, inputs), bias ? source.Read(name + ".bias", outputs) : null)
     {
-        _weight = source.Read(name + ".weight", outputs, inputs);
-        _bias = bias ? source.Read(name + ".bias", outputs) : null;
     }
+
+    private Linear(Tensor weight, Tensor? bias) => (_weight, _bias) = (weight, bias);
+
+    /// <summary>Several projections of the same input as one product, outputs side by side: a decoding step counts calls.</summary>
+    public static Linear Stack(WeightSource source, int inputs, bool bias, params (string Name, int Outputs)[] parts) => new(
+        Joined([.. parts.Select(p => source.Read(p.Name + ".weight", p.Outputs, inputs))]),
+        bias ? Joined([.. parts.Select(p => source.Read(p.Name + ".bias", p.Outputs))]) : null);
 
     public Tensor Forward(Tensor x) => nn.functional.linear(x, _weight, _bias); // [.., out]
 
@@ -21,5 +28,16 @@ internal sealed class Linear : IDisposable
     {
         _weight.Dispose();
         _bias?.Dispose();
+    }
+
+    private static Tensor Joined(Tensor[] parts)
+    {
+        Tensor joined = cat(parts).DetachFromDisposeScope();
+        foreach (Tensor part in parts)
+        {
+            part.Dispose();
+        }
+
+        return joined;
     }
 }

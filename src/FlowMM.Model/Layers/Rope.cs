@@ -1,4 +1,5 @@
 using FlowMM.Model.Configuration;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FlowMM.Model.Layers;
@@ -12,23 +13,24 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
     private Tensor? _cos;
     private Tensor? _sin;
 
-    /// <summary>cos and sin of positions start .. start + length, views [length, D]; the caller's scope disposes them.</summary>
-    public (Tensor Cos, Tensor Sin) At(int start, int length)
+    /// <summary>Cosines and sines (first half negated) of consecutive positions, views [length, 1, D]; the caller's scope disposes them.</summary>
+    public (Tensor Cos, Tensor Sin) Run(int start, int length)
     {
-        if (_cos is null || _cos.shape[0] < start + length)
-        {
-            Grow(Math.Max(256, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)(start + length))));
-        }
-
+        Reach(start + length);
         return (_cos!.narrow(0, start, length), _sin!.narrow(0, start, length));
     }
 
-    /// <summary>x [heads, T, D] turned by the rows of <paramref name="cos"/> and <paramref name="sin"/> [T, D].</summary>
-    public static Tensor Apply(Tensor x, Tensor cos, Tensor sin)
+    /// <summary>Cosines and sines (first half negated) of any positions, [R, 1, D]; the caller's scope disposes them.</summary>
+    public (Tensor Cos, Tensor Sin) At(int[] positions)
     {
-        Tensor[] halves = x.chunk(2, -1);
-        return (x * cos).add_(cat([halves[1].neg(), halves[0]], -1).mul_(sin)); // [heads, T, D]
+        Reach(positions.Max() + 1);
+        Tensor index = tensor(positions, device: device);
+        return (_cos!.index_select(0, index), _sin!.index_select(0, index));
     }
+
+    /// <summary>x [R, heads, D] turned: x cos + (x2, x1) sin, where the sign that the first half needs is in the sines.</summary>
+    public static Tensor Apply(Tensor x, Tensor cos, Tensor sin) =>
+        (x * cos).addcmul_(x.roll(x.shape[2] / 2, -1), sin, 1); // [R, heads, D]
 
     public void Dispose()
     {
@@ -56,13 +58,19 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
         return (float)(((1 - blend) * frequency / config.Factor) + (blend * frequency));
     })];
 
-    private void Grow(int positions)
+    private void Reach(int positions)
     {
-        using var scope = NewDisposeScope();
-        Tensor angles = outer(arange(positions, float32), tensor(Frequencies(config, headDim))); // [P, D/2]
-        Tensor both = cat([angles, angles], -1); // [P, D]
+        if (_cos is not null && _cos.shape[0] >= positions)
+        {
+            return;
+        }
+
+        using DisposeScope scope = NewDisposeScope();
+        int rows = Math.Max(256, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)positions));
+        Tensor angles = outer(arange(rows, float32), tensor(Frequencies(config, headDim))).unsqueeze(1); // [P, 1, D/2]
+        (Tensor cosines, Tensor sines) = (angles.cos(), angles.sin());
         Dispose();
-        _cos = both.cos().to(dtype, device).DetachFromDisposeScope();
-        _sin = both.sin().to(dtype, device).DetachFromDisposeScope();
+        _cos = cat([cosines, cosines], -1).to(dtype, device).DetachFromDisposeScope(); // [P, 1, D]
+        _sin = cat([sines.neg(), sines], -1).to(dtype, device).DetachFromDisposeScope();
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 
 namespace FlowMM.Model.Templates;
 
@@ -42,8 +43,8 @@ internal static class Builtins
             (string s, "upper") => s.ToUpperInvariant(),
             (string s, "lower") => s.ToLowerInvariant(),
             (string s, "title" or "capitalize") => CultureInfo.InvariantCulture.TextInfo.ToTitleCase(s),
-            (string s, "replace") => s.Replace(First(""), Values.Text(arguments[1]), StringComparison.Ordinal),
-            (string s, "join") => string.Join(s, Values.Items(arguments[0]).Select(Values.Text)),
+            (string s, "replace") => Replace(s, First(""), Values.Text(arguments[1])),
+            (string s, "join") => Join(s, Values.Items(arguments[0])),
             (Dictionary<string, object?> m, "items") => Pairs(m),
             (Dictionary<string, object?> m, "keys") => m.Keys.Select(k => (object?)k).ToList(),
             (Dictionary<string, object?> m, "values") => m.Values.ToList(),
@@ -64,13 +65,13 @@ internal static class Builtins
         "last" => Values.Items(value) is { Count: > 0 } l ? l[^1] : Undefined.Value,
         "list" => Values.Items(value).ToList(),
         "reverse" => value is string r ? string.Concat(r.Reverse()) : Enumerable.Reverse(Values.Items(value)).ToList(),
-        "join" => string.Join(arguments.Length > 0 ? Values.Text(arguments[0]) : "", Values.Items(value).Select(Values.Text)),
+        "join" => Join(arguments.Length > 0 ? Values.Text(arguments[0]) : "", Values.Items(value)),
         "tojson" => TemplateJson.Json(value, (named.GetValueOrDefault("indent") ?? arguments.FirstOrDefault()) is long n ? (int)n : null),
         "string" => Values.Text(value),
         "int" => value is string digits ? long.TryParse(digits, CultureInfo.InvariantCulture, out long parsed) ? parsed : 0L : (long)Values.Number(value),
         "safe" => value,
         "default" or "d" => value is Undefined || (arguments.Length > 1 && Values.Truth(arguments[1]) && !Values.Truth(value)) ? arguments.ElementAtOrDefault(0) ?? "" : value,
-        "replace" => Values.Text(value).Replace(Values.Text(arguments[0]), Values.Text(arguments[1]), StringComparison.Ordinal),
+        "replace" => Replace(Values.Text(value), Values.Text(arguments[0]), Values.Text(arguments[1])),
         "items" => value is Dictionary<string, object?> m ? Pairs(m) : [],
         "dictsort" => value is Dictionary<string, object?> m ? Pairs(m).OrderBy(p => Values.Text(((List<object?>)p!)[0]), StringComparer.OrdinalIgnoreCase).ToList() : [],
         "map" => Map(value, arguments, named),
@@ -79,7 +80,7 @@ internal static class Builtins
         "select" => Values.Items(value).Where(i => Test(Values.Text(arguments[0]), i, arguments.ElementAtOrDefault(1))).ToList(),
         "reject" => Values.Items(value).Where(i => !Test(Values.Text(arguments[0]), i, arguments.ElementAtOrDefault(1))).ToList(),
         "unique" => Values.Items(value).Aggregate(new List<object?>(), (kept, i) => kept.Any(k => Values.Same(k, i)) ? kept : [.. kept, i]),
-        "indent" => Values.Text(value).Replace("\n", "\n" + new string(' ', arguments.FirstOrDefault() is long w ? (int)w : 4), StringComparison.Ordinal),
+        "indent" => Replace(Values.Text(value), "\n", "\n" + new string(' ', arguments.FirstOrDefault() is long w ? (int)Math.Clamp(w, 0, 1000) : 4)),
         _ => throw new TemplateException($"The chat template uses the unknown filter '{name}'."),
     };
 
@@ -104,6 +105,42 @@ internal static class Builtins
         "in" => Values.Contains(argument, value),
         _ => throw new TemplateException($"The chat template uses the unknown test '{name}'."),
     };
+
+    /// <summary>Replaces as Python does, within the bound on texts.</summary>
+    private static string Replace(string text, string old, string next)
+    {
+        StringBuilder result = new();
+        string[] parts = old.Length == 0 ? throw new TemplateException("The chat template replaces an empty text.") : text.Split(old);
+        foreach ((int i, string part) in parts.Index())
+        {
+            Append(result, i == 0 ? "" : next);
+            Append(result, part);
+        }
+
+        return result.ToString();
+    }
+
+    private static string Join(string between, List<object?> items)
+    {
+        StringBuilder result = new();
+        foreach ((int i, object? item) in items.Index())
+        {
+            Append(result, i == 0 ? "" : between);
+            Append(result, Values.Text(item));
+        }
+
+        return result.ToString();
+    }
+
+    private static void Append(StringBuilder text, string more)
+    {
+        if (text.Length + more.Length > Values.LongestText)
+        {
+            throw Values.TooLong();
+        }
+
+        text.Append(more);
+    }
 
     private static List<object?> Range(object?[] arguments)
     {

@@ -24,7 +24,7 @@ public sealed class ChatTemplate
     public ChatTemplate(string template, IReadOnlyDictionary<string, object?> globals)
     {
         // Jinja drops one newline at a template's end.
-        _body = new TemplateParser(TemplateLexer.Read(template.EndsWith('\n') ? template[..^1] : template)).Parse();
+        _body = Guarded(() => new TemplateParser(TemplateLexer.Read(template.EndsWith('\n') ? template[..^1] : template)).Parse());
         _globals = new(globals);
         _takesText = Shows(Probe);
         _takesParts = Shows(new List<object?> { new Dictionary<string, object?> { ["type"] = "text", ["text"] = Probe } });
@@ -78,8 +78,25 @@ public sealed class ChatTemplate
             scope.Set(name, value);
         }
 
-        Statement.RunAll(_body, scope);
-        return output.ToString();
+        return Guarded(() =>
+        {
+            Statement.RunAll(_body, scope);
+            return output.ToString();
+        });
+    }
+
+    /// <summary>A template can be wrong in more ways than the interpreter names: whatever it does, the caller sees one kind of error.</summary>
+    private static T Guarded<T>(Func<T> work)
+    {
+        try
+        {
+            return work();
+        }
+        catch (Exception error) when (error is InsufficientExecutionStackException or InvalidCastException or IndexOutOfRangeException or ArgumentException
+            or InvalidOperationException or FormatException or ArithmeticException or LoopSignal)
+        {
+            throw new TemplateException($"The chat template cannot be used: {error.Message}");
+        }
     }
 
     /// <summary>Whether a user's message in this form reaches the output: templates take text, a list of parts, or either.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 
 namespace FlowMM.Model.Templates;
 
@@ -55,7 +56,11 @@ internal class ExpressionParser(List<Token> tokens)
 
     private Expression And() => Left(Not, "and");
 
-    private Expression Not() => Skip("not") ? new Unary("not", Not()) : Comparison();
+    private Expression Not()
+    {
+        RuntimeHelpers.EnsureSufficientExecutionStack();
+        return Skip("not") ? new Unary("not", Not()) : Comparison();
+    }
 
     private Expression Comparison()
     {
@@ -85,7 +90,11 @@ internal class ExpressionParser(List<Token> tokens)
 
     private Expression Product() => Left(Sign, "*", "/", "//", "%");
 
-    private Expression Sign() => Skip("-") ? new Unary("-", Sign()) : Tested(Postfix(Primary()));
+    private Expression Sign()
+    {
+        RuntimeHelpers.EnsureSufficientExecutionStack();
+        return Skip("-") ? new Unary("-", Sign()) : Tested(Postfix(Primary()));
+    }
 
     private Expression Left(Func<Expression> next, params string[] operators)
     {

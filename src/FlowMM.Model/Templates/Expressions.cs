@@ -1,29 +1,40 @@
+using System.Runtime.CompilerServices;
+
 namespace FlowMM.Model.Templates;
 
 /// <summary>An expression of a template.</summary>
 internal abstract record Expression
 {
-    public abstract object? Evaluate(Scope scope);
+    /// <summary>The value. Depth and work are bounded here, for every kind of expression.</summary>
+    /// <exception cref="InsufficientExecutionStackException">Nested deeper than the stack is.</exception>
+    public object? Evaluate(Scope scope)
+    {
+        RuntimeHelpers.EnsureSufficientExecutionStack();
+        scope.Output.Step();
+        return Compute(scope);
+    }
+
+    protected abstract object? Compute(Scope scope);
 }
 
 internal sealed record Constant(object? Value) : Expression
 {
-    public override object? Evaluate(Scope scope) => Value;
+    protected override object? Compute(Scope scope) => Value;
 }
 
 internal sealed record Variable(string Name) : Expression
 {
-    public override object? Evaluate(Scope scope) => scope.Get(Name);
+    protected override object? Compute(Scope scope) => scope.Get(Name);
 }
 
 internal sealed record ListOf(IReadOnlyList<Expression> Items) : Expression
 {
-    public override object? Evaluate(Scope scope) => Items.Select(i => i.Evaluate(scope)).ToList();
+    protected override object? Compute(Scope scope) => Items.Select(i => i.Evaluate(scope)).ToList();
 }
 
 internal sealed record MapOf(IReadOnlyList<(Expression Key, Expression Value)> Items) : Expression
 {
-    public override object? Evaluate(Scope scope)
+    protected override object? Compute(Scope scope)
     {
         Dictionary<string, object?> map = [];
         foreach ((Expression key, Expression value) in Items)
@@ -37,25 +48,25 @@ internal sealed record MapOf(IReadOnlyList<(Expression Key, Expression Value)> I
 
 internal sealed record Member(Expression Target, Expression Key) : Expression
 {
-    public override object? Evaluate(Scope scope) => Values.Item(Target.Evaluate(scope), Key.Evaluate(scope));
+    protected override object? Compute(Scope scope) => Values.Item(Target.Evaluate(scope), Key.Evaluate(scope));
 }
 
 internal sealed record Slice(Expression Target, Expression? From, Expression? To, Expression? Step) : Expression
 {
-    public override object? Evaluate(Scope scope) => Values.Slice(
+    protected override object? Compute(Scope scope) => Values.Slice(
         Target.Evaluate(scope), (long?)From?.Evaluate(scope), (long?)To?.Evaluate(scope), (long?)Step?.Evaluate(scope) ?? 1);
 }
 
 internal sealed record Unary(string Operator, Expression Operand) : Expression
 {
-    public override object? Evaluate(Scope scope) => Operator == "not"
+    protected override object? Compute(Scope scope) => Operator == "not"
         ? !Values.Truth(Operand.Evaluate(scope))
         : Values.Arithmetic("-", 0L, Operand.Evaluate(scope));
 }
 
 internal sealed record Binary(string Operator, Expression Left, Expression Right) : Expression
 {
-    public override object? Evaluate(Scope scope)
+    protected override object? Compute(Scope scope)
     {
         object? left = Left.Evaluate(scope);
         return Operator switch
@@ -66,7 +77,7 @@ internal sealed record Binary(string Operator, Expression Left, Expression Right
             "!=" => !Values.Same(left, Right.Evaluate(scope)),
             "in" => Values.Contains(Right.Evaluate(scope), left),
             "not in" => !Values.Contains(Right.Evaluate(scope), left),
-            "~" => Values.Text(left) + Values.Text(Right.Evaluate(scope)),
+            "~" => Values.Joined(Values.Text(left), Values.Text(Right.Evaluate(scope))),
             "<" => Values.Compare(left, Right.Evaluate(scope)) < 0,
             ">" => Values.Compare(left, Right.Evaluate(scope)) > 0,
             "<=" => Values.Compare(left, Right.Evaluate(scope)) <= 0,
@@ -78,23 +89,23 @@ internal sealed record Binary(string Operator, Expression Left, Expression Right
 
 internal sealed record Choice(Expression Condition, Expression Then, Expression? Otherwise) : Expression
 {
-    public override object? Evaluate(Scope scope) => Values.Truth(Condition.Evaluate(scope)) ? Then.Evaluate(scope) : Otherwise?.Evaluate(scope) ?? Undefined.Value;
+    protected override object? Compute(Scope scope) => Values.Truth(Condition.Evaluate(scope)) ? Then.Evaluate(scope) : Otherwise?.Evaluate(scope) ?? Undefined.Value;
 }
 
 internal sealed record Test(Expression Operand, string Name, Expression? Argument, bool Negated) : Expression
 {
-    public override object? Evaluate(Scope scope) => Builtins.Test(Name, Operand.Evaluate(scope), Argument?.Evaluate(scope)) != Negated;
+    protected override object? Compute(Scope scope) => Builtins.Test(Name, Operand.Evaluate(scope), Argument?.Evaluate(scope)) != Negated;
 }
 
 internal sealed record Filter(Expression Operand, string Name, IReadOnlyList<Expression> Arguments, IReadOnlyDictionary<string, Expression> Named) : Expression
 {
-    public override object? Evaluate(Scope scope) => Builtins.Filter(
+    protected override object? Compute(Scope scope) => Builtins.Filter(
         Name, Operand.Evaluate(scope), [.. Arguments.Select(a => a.Evaluate(scope))], Named.ToDictionary(n => n.Key, n => n.Value.Evaluate(scope)));
 }
 
 internal sealed record Call(Expression Target, IReadOnlyList<Expression> Arguments, IReadOnlyDictionary<string, Expression> Named) : Expression
 {
-    public override object? Evaluate(Scope scope)
+    protected override object? Compute(Scope scope)
     {
         object?[] arguments = [.. Arguments.Select(a => a.Evaluate(scope))];
         Dictionary<string, object?> named = Named.ToDictionary(n => n.Key, n => n.Value.Evaluate(scope));

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FlowMM.Model.Templates;
 
 /// <summary>A part of a template that writes output or changes variables.</summary>
@@ -7,6 +9,7 @@ internal abstract record Statement
 
     public static void RunAll(IReadOnlyList<Statement> body, Scope scope)
     {
+        RuntimeHelpers.EnsureSufficientExecutionStack();
         foreach (Statement statement in body)
         {
             scope.Output.Step();
@@ -88,6 +91,7 @@ internal sealed record Loop(IReadOnlyList<string> Names, Expression Over, Expres
 
         for (int i = 0; i < items.Count; i++)
         {
+            scope.Output.Step();
             Scope inner = Bind(new Scope(scope, scope.Output), items[i]);
             inner.Set("loop", Position(items, i));
             try

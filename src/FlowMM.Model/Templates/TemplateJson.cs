@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -26,6 +27,8 @@ internal static class TemplateJson
 
     private static void Write(StringBuilder text, object? value, int? indent, int depth, Func<string, string> quote)
     {
+        // A list may hold itself.
+        RuntimeHelpers.EnsureSufficientExecutionStack();
         switch (value)
         {
             case null or Undefined:

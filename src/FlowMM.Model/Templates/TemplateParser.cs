@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FlowMM.Model.Templates;
 
 /// <summary>Reads the statements of a template.</summary>
@@ -12,6 +14,7 @@ internal sealed class TemplateParser(List<Token> tokens) : ExpressionParser(toke
     /// <summary>Statements up to a tag that begins with else, elif or end; that tag's name is taken, the rest of it not.</summary>
     private List<Statement> Body(out string end)
     {
+        RuntimeHelpers.EnsureSufficientExecutionStack();
         List<Statement> body = [];
         while (true)
         {

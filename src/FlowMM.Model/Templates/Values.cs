@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 
 namespace FlowMM.Model.Templates;
 
@@ -15,6 +16,13 @@ internal sealed class Undefined
 /// </summary>
 internal static class Values
 {
+    /// <summary>Bound on a text or list that a template builds: doubling one thirty times must not take a gigabyte.</summary>
+    public const int LongestText = 16 << 20;
+
+    public static string Joined(string a, string b) => a.Length + b.Length <= LongestText ? a + b : throw TooLong();
+
+    public static TemplateException TooLong() => new($"The chat template builds a value longer than {LongestText}.");
+
     public static bool Truth(object? value) => value switch
     {
         null or Undefined => false,
@@ -38,13 +46,18 @@ internal static class Values
         _ => throw new TemplateException("The chat template prints what is no text."),
     };
 
-    public static bool Same(object? a, object? b) => (a, b) switch
+    public static bool Same(object? a, object? b)
     {
-        (long or double, long or double) => Number(a) == Number(b),
-        (List<object?> x, List<object?> y) => x.Count == y.Count && x.Zip(y).All(p => Same(p.First, p.Second)),
-        (Undefined or null, _) or (_, Undefined or null) => ReferenceEquals(a, b),
-        _ => a.Equals(b),
-    };
+        // A list may hold itself.
+        RuntimeHelpers.EnsureSufficientExecutionStack();
+        return (a, b) switch
+        {
+            (long or double, long or double) => Number(a) == Number(b),
+            (List<object?> x, List<object?> y) => x.Count == y.Count && x.Zip(y).All(p => Same(p.First, p.Second)),
+            (Undefined or null, _) or (_, Undefined or null) => ReferenceEquals(a, b),
+            _ => a.Equals(b),
+        };
+    }
 
     public static int Compare(object? a, object? b) => a is string x && b is string y
         ? string.CompareOrdinal(x, y)
@@ -92,12 +105,12 @@ internal static class Values
     {
         if (sign == "+" && a is string || b is string)
         {
-            return sign == "+" && a is string x && b is string y ? x + y : throw new TemplateException("The chat template adds text to what is none.");
+            return sign == "+" && a is string x && b is string y ? Joined(x, y) : throw new TemplateException("The chat template adds text to what is none.");
         }
 
         if (sign == "+" && a is List<object?> first && b is List<object?> second)
         {
-            return first.Concat(second).ToList();
+            return first.Count + second.Count <= LongestText ? first.Concat(second).ToList() : throw TooLong();
         }
 
         if (a is long m && b is long n && sign != "/")

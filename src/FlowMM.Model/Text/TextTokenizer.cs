@@ -62,7 +62,7 @@ public sealed class TextTokenizer
         {
             return new TextTokenizer(TokenizerFile.Parse(path, json.RootElement));
         }
-        catch (Exception error) when (error is InvalidOperationException or KeyNotFoundException or FormatException or ArgumentException)
+        catch (Exception error) when (error is InvalidOperationException or KeyNotFoundException or FormatException or ArgumentException or InvalidDataException)
         {
             throw new CheckpointException(path, "the tokenizer cannot be read: " + error.Message, error);
         }

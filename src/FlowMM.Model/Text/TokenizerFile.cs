@@ -42,6 +42,16 @@ internal sealed record TokenizerFile
             throw new CheckpointException(path, $"a tokenizer of type {kind} with byte fallback or without merges is not supported; byte-level BPE is.");
         }
 
+        if (root.TryGetProperty("decoder", out JsonElement decoder) && decoder.ValueKind == JsonValueKind.Object && decoder.GetProperty("type").GetString() != "ByteLevel")
+        {
+            throw new CheckpointException(path, $"the decoder '{decoder.GetProperty("type").GetString()}' is not supported; ByteLevel is.");
+        }
+
+        foreach (JsonElement token in Items(root, "added_tokens"))
+        {
+            CheckAdded(path, token);
+        }
+
         AddedToken[] added = [.. Items(root, "added_tokens").Select(a => new AddedToken(
             a.GetProperty("content").GetString()!, Id(path, a.GetProperty("id")), a.TryGetProperty("special", out JsonElement s) && s.GetBoolean()))];
         return new TokenizerFile
@@ -55,6 +65,16 @@ internal sealed record TokenizerFile
             IgnoreMerges = model.TryGetProperty("ignore_merges", out JsonElement ignore) && ignore.ValueKind == JsonValueKind.True,
             Compose = root.TryGetProperty("normalizer", out JsonElement normalizer) && normalizer.ValueKind == JsonValueKind.Object && Composes(path, normalizer),
         };
+    }
+
+    private static void CheckAdded(string path, JsonElement token)
+    {
+        bool Set(string flag) => token.TryGetProperty(flag, out JsonElement value) && value.ValueKind == JsonValueKind.True;
+        string content = token.GetProperty("content").GetString() ?? "";
+        if (content.Length == 0 || Set("single_word") || Set("lstrip") || Set("rstrip"))
+        {
+            throw new CheckpointException(path, $"the added token '{content}' is empty or asks for single_word, lstrip or rstrip, which is not supported.");
+        }
     }
 
     /// <summary>Ids index a table: one of two thousand million must not reserve it.</summary>

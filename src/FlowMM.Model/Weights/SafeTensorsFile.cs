@@ -15,6 +15,9 @@ internal sealed class SafeTensorsFile : IDisposable
     /// <summary>The format's own bound on the header, bytes.</summary>
     private const long MaxHeader = 100_000_000;
 
+    /// <summary>Elements copied at once.</summary>
+    private const long Block = 1 << 27;
+
     private readonly string _path;
     private readonly MemoryMappedFile _map;
     private readonly MemoryMappedViewAccessor _view;
@@ -70,9 +73,15 @@ internal sealed class SafeTensorsFile : IDisposable
         _view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
         try
         {
-            ReadOnlySpan<byte> Chunk(long at, int count) => new(start + _view.PointerOffset + _data + entry.Start + at, count);
-            Span<byte> target = tensor.bytes;
-            Chunk(0, target.Length).CopyTo(target);
+            // A span ends at 2 GiB; large embeddings do not.
+            using Tensor flat = tensor.view(-1);
+            int size = (int)tensor.ElementSize;
+            for (long done = 0; done < flat.numel(); done += Block)
+            {
+                using Tensor part = flat.narrow(0, done, Math.Min(Block, flat.numel() - done));
+                Span<byte> target = part.bytes;
+                new ReadOnlySpan<byte>(start + _view.PointerOffset + _data + entry.Start + (done * size), target.Length).CopyTo(target);
+            }
         }
         finally
         {

@@ -1,7 +1,7 @@
 using FlowMM.KvCache;
 using Xunit;
 
-namespace FlowMM.UnitTests.KvCache;
+namespace FlowMM.UnitTests.Merging;
 
 public sealed class MergingPlanOptionsTests
 {

@@ -6,7 +6,7 @@ using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 
-namespace FlowMM.UnitTests.KvCache;
+namespace FlowMM.UnitTests.Merging;
 
 /// <summary>FLOWMM.md section 7 over random shapes.</summary>
 [Properties(Arbitrary = [typeof(Shapes)], MaxTest = 30)]

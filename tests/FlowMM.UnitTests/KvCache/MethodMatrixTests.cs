@@ -3,7 +3,7 @@ using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 
-namespace FlowMM.UnitTests.KvCache;
+namespace FlowMM.UnitTests.Merging;
 
 /// <summary>What every method must do, whatever it keeps. A new method is in the matrix as soon as it is registered.</summary>
 public sealed class MethodMatrixTests

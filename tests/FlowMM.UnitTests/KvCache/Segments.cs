@@ -1,7 +1,7 @@
 using FlowMM.KvCache;
 using static TorchSharp.torch;
 
-namespace FlowMM.UnitTests.KvCache;
+namespace FlowMM.UnitTests.Merging;
 
 /// <summary>Segments with clustered keys, an offset between the modalities, and queries that look at the keys before them.</summary>
 internal static class Segments

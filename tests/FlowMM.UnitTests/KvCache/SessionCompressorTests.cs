@@ -3,7 +3,7 @@ using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 
-namespace FlowMM.UnitTests.KvCache;
+namespace FlowMM.UnitTests.Merging;
 
 public sealed class SessionCompressorTests
 {
@@ -136,12 +136,12 @@ public sealed class SessionCompressorTests
     {
         using SessionFixture session = new(new(), layers: 2);
         session.Prefill(100, [100]);
-        long before = Tensor.TotalCount;
+        long before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
         for (int i = 0; i < 10; i++)
         {
             session.Prefill(100, [100]);
         }
 
-        Assert.Equal(before, Tensor.TotalCount);
+        Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
     }
 }

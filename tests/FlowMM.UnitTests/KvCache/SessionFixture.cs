@@ -2,7 +2,7 @@ using FlowMM.KvCache;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace FlowMM.UnitTests.KvCache;
+namespace FlowMM.UnitTests.Merging;
 
 /// <summary>A session whose layers are fed random tokens in chunks, as an engine feeds them.</summary>
 internal sealed class SessionFixture : IDisposable

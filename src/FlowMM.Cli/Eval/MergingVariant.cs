@@ -1,0 +1,55 @@
+using FlowMM.Abstractions;
+using FlowMM.Engine;
+using FlowMM.KvCache;
+
+namespace FlowMM.Cli.Eval;
+
+/// <summary>A method with options that differ from its defaults, as reports name it: <c>flowmm rounds 1</c>.</summary>
+/// <param name="Name">The method or preset, then pairs of option and value, blanks between.</param>
+/// <param name="Options">What it means; the budget is set for each cell.</param>
+public sealed record MergingVariant(string Name, MergingPlanOptions Options)
+{
+    /// <summary>Reads a variant.</summary>
+    /// <param name="text">For instance <c>flowmm</c>, <c>flowmm strategy calibrated</c>, <c>flowmm merge evict rounds 1</c>.</param>
+    /// <exception cref="CommandException">A method, option or value is unknown; the text names it.</exception>
+    public static MergingVariant Parse(string text)
+    {
+        string[] words = text.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        if (words.Length % 2 == 0)
+        {
+            throw new CommandException($"'{text}' is no method with pairs of option and value");
+        }
+
+        MergingOptions asked = new() { Method = words[0] };
+        for (int i = 1; i < words.Length; i += 2)
+        {
+            asked = Set(asked, words[i], words[i + 1]);
+        }
+
+        try
+        {
+            // The sets' contexts are judged whole, however short: as the references were made.
+            return new MergingVariant(string.Join(' ', words), MergingPlan.From(asked) with { MinSegment = 1 });
+        }
+        catch (RefusedException refused)
+        {
+            throw new CommandException(refused.Message);
+        }
+    }
+
+    private static MergingOptions Set(MergingOptions asked, string option, string value)
+    {
+        bool isNumber = double.TryParse(value, System.Globalization.CultureInfo.InvariantCulture, out double number);
+        return option switch
+        {
+            "strategy" => asked with { Strategy = value },
+            "merge" => asked with { Merge = value },
+            "importance" => asked with { Importance = value },
+            "rounds" when isNumber => asked with { Rounds = (int)number },
+            "theta" when isNumber => asked with { Theta = number },
+            "phi" when isNumber => asked with { Phi = number },
+            "samples" when isNumber => asked with { Samples = (int)number },
+            _ => throw new CommandException($"'{option} {value}' is no merging option: strategy, merge, importance, rounds, theta, phi or samples with a value"),
+        };
+    }
+}

@@ -1,0 +1,40 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FlowMM.Model.Layers;
+
+/// <summary>What all layers of one forward pass share: the chunks in row order, their rotary angles, causal masks. Legend: R rows of all chunks.</summary>
+internal sealed class ForwardPass
+{
+    private readonly Dictionary<(int Rows, int Entries), Tensor> _masks = [];
+    private readonly Device _device;
+    private readonly ScalarType _dtype;
+
+    public ForwardPass(IReadOnlyList<SequenceChunk> chunks, Rope rope, Device device, ScalarType dtype)
+    {
+        (Chunks, _device, _dtype) = (chunks, device, dtype);
+        (Cos, Sin) = chunks.Count == 1
+            ? rope.Run(chunks[0].Cache.LogicalLength, chunks[0].TokenIds.Length)
+            : rope.At([.. chunks.SelectMany(c => Enumerable.Range(c.Cache.LogicalLength, c.TokenIds.Length))]);
+    }
+
+    public IReadOnlyList<SequenceChunk> Chunks { get; }
+
+    /// <summary>Cosines [R, 1, D].</summary>
+    public Tensor Cos { get; }
+
+    /// <summary>Sines [R, 1, D], the first half negated.</summary>
+    public Tensor Sin { get; }
+
+    /// <summary>Additive mask [T, N]: each of the newest T rows sees all entries but those of later rows. Made once for all layers.</summary>
+    public Tensor Causal(int rows, int entries)
+    {
+        if (!_masks.TryGetValue((rows, entries), out Tensor? mask))
+        {
+            mask = full([rows, entries], float.NegativeInfinity, _dtype, _device).triu_(entries - rows + 1).MoveToOuterDisposeScope();
+            _masks[(rows, entries)] = mask;
+        }
+
+        return mask;
+    }
+}
