@@ -6,6 +6,9 @@ namespace FlowMM.Model.Layers;
 /// <summary>What all layers of one forward pass share: the chunks in row order, their rotary angles, causal masks. Legend: R rows of all chunks.</summary>
 internal sealed class ForwardPass
 {
+    // A Scalar that only the call sees may be finalised while native code reads it.
+    private static readonly Scalar Hidden = float.NegativeInfinity;
+
     private readonly Dictionary<(int Rows, int Entries), Tensor> _masks = [];
     private readonly Device _device;
     private readonly ScalarType _dtype;
@@ -31,7 +34,7 @@ internal sealed class ForwardPass
     {
         if (!_masks.TryGetValue((rows, entries), out Tensor? mask))
         {
-            mask = full([rows, entries], float.NegativeInfinity, _dtype, _device).triu_(entries - rows + 1).MoveToOuterDisposeScope();
+            mask = full([rows, entries], Hidden, _dtype, _device).triu_(entries - rows + 1).MoveToOuterDisposeScope();
             _masks[(rows, entries)] = mask;
         }
 

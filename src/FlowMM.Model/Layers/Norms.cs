@@ -8,7 +8,8 @@ namespace FlowMM.Model.Layers;
 internal sealed class RmsNorm : IDisposable
 {
     private readonly Tensor _weight;
-    private readonly double _epsilon;
+    // A Scalar that only the call sees may be finalised while native code reads it.
+    private readonly Scalar _epsilon;
 
     public RmsNorm(WeightSource source, string name, int width, double epsilon)
         : this(source.Read(name + ".weight", width), epsilon)

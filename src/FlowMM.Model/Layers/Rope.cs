@@ -10,6 +10,9 @@ namespace FlowMM.Model.Layers;
 /// </summary>
 internal sealed class Rope(RopeConfig config, int headDim, Device device, ScalarType dtype) : IDisposable
 {
+    // A Scalar that only the call sees may be finalised while native code reads it.
+    private static readonly Scalar One = 1;
+
     private Tensor? _cos;
     private Tensor? _sin;
 
@@ -30,7 +33,7 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
 
     /// <summary>x [R, heads, D] turned: x cos + (x2, x1) sin, where the sign that the first half needs is in the sines.</summary>
     public static Tensor Apply(Tensor x, Tensor cos, Tensor sin) =>
-        (x * cos).addcmul_(x.roll(x.shape[2] / 2, -1), sin, 1); // [R, heads, D]
+        (x * cos).addcmul_(x.roll(x.shape[2] / 2, -1), sin, One); // [R, heads, D]
 
     public void Dispose()
     {
@@ -67,7 +70,8 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
 
         using DisposeScope scope = NewDisposeScope();
         int rows = Math.Max(256, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)positions));
-        Tensor angles = outer(arange(rows, float32), tensor(Frequencies(config, headDim))).unsqueeze(1); // [P, 1, D/2]
+        Tensor positionsOf = tensor([.. Enumerable.Range(0, rows).Select(p => (float)p)]); // [P]
+        Tensor angles = outer(positionsOf, tensor(Frequencies(config, headDim))).unsqueeze(1); // [P, 1, D/2]
         (Tensor cosines, Tensor sines) = (angles.cos(), angles.sin());
         Dispose();
         _cos = cat([cosines, cosines], -1).to(dtype, device).DetachFromDisposeScope(); // [P, 1, D]

@@ -1,6 +1,7 @@
 using FlowMM.Model.Configuration;
 using FlowMM.Model.Layers;
 using FlowMM.Model.Weights;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FlowMM.Model.Vision;
@@ -8,6 +9,9 @@ namespace FlowMM.Model.Vision;
 /// <summary>One layer of CLIP's vision transformer. Legend: n pictures, P rows of each, W width, h heads, d head dim.</summary>
 internal sealed class ClipLayer : IDisposable
 {
+    // A Scalar that only the call sees may be finalised while native code reads it.
+    private static readonly Scalar QuickGelu = 1.702f;
+
     private readonly int _heads;
     private readonly LayerNorm _before;
     private readonly LayerNorm _after;
@@ -34,7 +38,7 @@ internal sealed class ClipLayer : IDisposable
         Tensor seen = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2]); // [n, h, P, d]
         x = x + _attention[3].Forward(seen.transpose(1, 2).reshape(x.shape)); // [n, P, W]
         Tensor wide = _fc1.Forward(_after.Forward(x)); // [n, P, M]
-        return x.add_(_fc2.Forward(wide * (wide * 1.702f).sigmoid_())); // quick GELU; [n, P, W]
+        return x.add_(_fc2.Forward(wide * (wide * QuickGelu).sigmoid_())); // quick GELU; [n, P, W]
     }
 
     public void Dispose()
