@@ -1,10 +1,12 @@
 using FlowMM.KvCache;
+using FlowMM.UnitTests.Testing;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 
 namespace FlowMM.UnitTests.Merging;
 
+[Collection(Alone.Name)]
 public sealed class SessionCompressorTests
 {
     [Fact]
@@ -136,12 +138,13 @@ public sealed class SessionCompressorTests
     {
         using SessionFixture session = new(new(), layers: 2);
         session.Prefill(100, [100]);
-        long before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        long before = torch.Tensor.TotalCount;
         for (int i = 0; i < 10; i++)
         {
             session.Prefill(100, [100]);
         }
 
-        Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+        // Work is shared among threads, so the whole process is counted; what earlier tests left may still be collected meanwhile.
+        Assert.InRange(torch.Tensor.TotalCount, 0, before);
     }
 }
