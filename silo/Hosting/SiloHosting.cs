@@ -95,9 +95,16 @@ public static class SiloHosting
 }
 
 /// <summary>Loads the model while the host starts, so that a silo that cannot serve does not join.</summary>
-internal sealed class EngineWarmUp(InferenceEngine engine) : IHostedService
+internal sealed partial class EngineWarmUp(InferenceEngine engine, ILogger<EngineWarmUp> logger) : IHostedService
 {
-    public Task StartAsync(CancellationToken cancellationToken) => engine.Model.Digest.Length > 0 ? Task.CompletedTask : throw new InvalidOperationException("The model has no digest.");
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        Serving(engine.Model.Name, engine.Model.Digest, engine.Model.Device.ToString());
+        return Task.CompletedTask;
+    }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    [LoggerMessage(1, LogLevel.Information, "Serving {Model}, digest {Digest}, on {Device}.")]
+    private partial void Serving(string model, string digest, string device);
 }

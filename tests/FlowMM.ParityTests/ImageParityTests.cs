@@ -19,6 +19,13 @@ public sealed class ImageParityTests(ITestOutputHelper log)
 
     public static TheoryData<string> Pictures => Names("images", "*");
 
+    /// <summary>Pictures without an EXIF turn: the reference's processor leaves turned ones as they lie, so their decoding alone is compared.</summary>
+    public static TheoryData<string> UnturnedPictures()
+    {
+        using SafeTensorsFile? decoded = Pictures.Count == 0 ? null : SafeTensorsFile.Open(Path.Combine(Folder, "decoded.safetensors"));
+        return [.. Pictures.Select(row => row.Data).Where(name => decoded?.Contains(name + ".rgb_upright") == false)];
+    }
+
     public static TheoryData<string> Resizes()
     {
         TheoryData<string> names = [];
@@ -60,12 +67,10 @@ public sealed class ImageParityTests(ITestOutputHelper log)
     }
 
     [Theory(SkipTestWithoutData = true)]
-    [MemberData(nameof(Pictures))]
+    [MemberData(nameof(UnturnedPictures))]
     public void Preprocess_EachFormat_EqualsReference(string name)
     {
         using DisposeScope scope = NewDisposeScope();
-        using SafeTensorsFile decoded = SafeTensorsFile.Open(Path.Combine(Folder, "decoded.safetensors"));
-        Assert.SkipWhen(decoded.Contains(name + ".rgb_upright"), "The reference's processor does not turn pictures upright; decoding is compared instead.");
         using SafeTensorsFile file = SafeTensorsFile.Open(Path.Combine(Folder, "clip.safetensors"));
         string settings = Goldens.Text(Folder, "images.json").GetProperty("processors").GetProperty("clip").GetRawText();
         using TemporaryFolder folder = new("preprocessor_config.json", settings);

@@ -6,7 +6,7 @@ namespace FlowMM.EndToEndTests.Testing;
 /// <summary>A program under test: its output is kept, and it is gone when this is disposed.</summary>
 internal sealed class RunningProgram : IAsyncDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     private readonly Process _process;
     private readonly StringBuilder _output = new();

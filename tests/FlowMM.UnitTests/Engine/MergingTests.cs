@@ -1,5 +1,6 @@
 using FlowMM.Abstractions;
 using FlowMM.Engine;
+using FlowMM.KvCache;
 using FlowMM.Model;
 using FlowMM.UnitTests.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -16,7 +17,7 @@ public sealed class MergingTests
         "garment-058", "shape-089", "code-025", "garment-063", "shape-094", "codefont-018", "garment-087", "garment-091",
     ];
 
-    public static TheoryData<string> Methods() => [.. KvCache.MergingPresets.Names];
+    public static TheoryData<string> Methods() => [.. MergingPresets.Names];
 
     [Theory]
     [MemberData(nameof(Methods))]
