@@ -33,7 +33,7 @@ internal static class CacheAttention
         Tensor? mask = whole ? null : pass.Causal(rows, entries); // [T, N]
         if (cache.HasMass)
         {
-            mask = mask! + cache.Beta.to(q.dtype).unsqueeze(1).unsqueeze(1); // [G, 1, T, N]
+            mask = mask!.Plus(cache.Beta.to(q.dtype).unsqueeze(1).unsqueeze(1)); // [G, 1, T, N]
         }
 
         return nn.functional.scaled_dot_product_attention(

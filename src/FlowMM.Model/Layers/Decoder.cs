@@ -7,6 +7,9 @@ namespace FlowMM.Model.Layers;
 /// <summary>The text decoder: embedding, layers, final norm, head. Legend: R rows of the batch, C width, V vocabulary.</summary>
 internal sealed class Decoder : IDisposable
 {
+    /// <summary>Positions whose angles are made at once; longer contexts grow the tables when they are reached.</summary>
+    private const int FirstPositions = 8192;
+
     private readonly Tensor _embedding;
     private readonly Tensor _head;
     private readonly DecoderLayer[] _layers;
@@ -26,6 +29,7 @@ internal sealed class Decoder : IDisposable
         _layers = [.. Enumerable.Range(0, config.Layers).Select(i => new DecoderLayer(source, $"{body}layers.{i}.", config, i))];
         _norm = new(source, body + "norm", config.Width, config.NormEpsilon);
         _rope = new(config.Rope, config.HeadDim, device, dtype);
+        _rope.Reach(Math.Min(config.MaxPositions, FirstPositions));
     }
 
     /// <summary>Called with the rows before the first layer, after each layer and after the norm; for parity tests.</summary>

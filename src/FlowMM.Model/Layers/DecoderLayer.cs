@@ -40,10 +40,10 @@ internal sealed class DecoderLayer : IDisposable
     /// <summary>x [R, C] -> [R, C]; appends every chunk's keys and values to its cache.</summary>
     public Tensor Forward(Tensor x, ForwardPass pass)
     {
-        x = x + _o.Forward(Attend(_before.Forward(x), pass)); // [R, C]
+        x = x.Plus(_o.Forward(Attend(_before.Forward(x), pass))); // [R, C]
         Tensor both = _gateUp.Forward(_after.Forward(x)); // [R, 2 M]
         Tensor gate = both.narrow(1, 0, _config.MlpWidth), up = both.narrow(1, _config.MlpWidth, _config.MlpWidth); // [R, M]
-        return x.add_(_down.Forward(nn.functional.silu(gate).mul_(up))); // [R, C]
+        return x.Increase(_down.Forward(nn.functional.silu(gate).mul_(up))); // [R, C]
     }
 
     public void Dispose()

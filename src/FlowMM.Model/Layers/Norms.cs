@@ -35,7 +35,7 @@ internal sealed class RmsNorm : IDisposable
     public Tensor Forward(Tensor x)
     {
         Tensor wide = x.to(float32);
-        Tensor scale = (wide * wide).mean([-1L], keepdim: true).add_(_epsilon).rsqrt_();
+        Tensor scale = (wide * wide).mean([-1L], keepdim: true).Increase(_epsilon).rsqrt_();
         return (wide * scale).to(x.dtype).mul_(_weight);
     }
 

@@ -10,9 +10,6 @@ namespace FlowMM.Model.Layers;
 /// </summary>
 internal sealed class Rope(RopeConfig config, int headDim, Device device, ScalarType dtype) : IDisposable
 {
-    // A Scalar that only the call sees may be finalised while native code reads it.
-    private static readonly Scalar One = 1;
-
     private Tensor? _cos;
     private Tensor? _sin;
 
@@ -33,7 +30,25 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
 
     /// <summary>x [R, heads, D] turned: x cos + (x2, x1) sin, where the sign that the first half needs is in the sines.</summary>
     public static Tensor Apply(Tensor x, Tensor cos, Tensor sin) =>
-        (x * cos).addcmul_(x.roll(x.shape[2] / 2, -1), sin, One); // [R, heads, D]
+        (x * cos).addcmul_(x.roll(x.shape[2] / 2, -1), sin, Sums.One); // [R, heads, D]
+
+    /// <summary>Makes the angles of positions below <paramref name="positions"/>, if they are not there yet.</summary>
+    public void Reach(int positions)
+    {
+        if (_cos is not null && _cos.shape[0] >= positions)
+        {
+            return;
+        }
+
+        using DisposeScope scope = NewDisposeScope();
+        int rows = Math.Max(256, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)positions));
+        Tensor positionsOf = tensor([.. Enumerable.Range(0, rows).Select(p => (float)p)]); // [P]
+        Tensor angles = outer(positionsOf, tensor(Frequencies(config, headDim))).unsqueeze(1); // [P, 1, D/2]
+        (Tensor cosines, Tensor sines) = (angles.cos(), angles.sin());
+        Dispose();
+        _cos = cat([cosines, cosines], -1).to(dtype, device).DetachFromDisposeScope(); // [P, 1, D]
+        _sin = cat([sines.neg(), sines], -1).to(dtype, device).DetachFromDisposeScope();
+    }
 
     public void Dispose()
     {
@@ -60,21 +75,4 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
             ((config.OriginalPositions / wave) - config.LowFrequency) / (config.HighFrequency - config.LowFrequency), 0, 1);
         return (float)(((1 - blend) * frequency / config.Factor) + (blend * frequency));
     })];
-
-    private void Reach(int positions)
-    {
-        if (_cos is not null && _cos.shape[0] >= positions)
-        {
-            return;
-        }
-
-        using DisposeScope scope = NewDisposeScope();
-        int rows = Math.Max(256, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)positions));
-        Tensor positionsOf = tensor([.. Enumerable.Range(0, rows).Select(p => (float)p)]); // [P]
-        Tensor angles = outer(positionsOf, tensor(Frequencies(config, headDim))).unsqueeze(1); // [P, 1, D/2]
-        (Tensor cosines, Tensor sines) = (angles.cos(), angles.sin());
-        Dispose();
-        _cos = cat([cosines, cosines], -1).to(dtype, device).DetachFromDisposeScope(); // [P, 1, D]
-        _sin = cat([sines.neg(), sines], -1).to(dtype, device).DetachFromDisposeScope();
-    }
 }

@@ -36,9 +36,9 @@ internal sealed class ClipLayer : IDisposable
         Tensor y = _before.Forward(x);
         Tensor[] parts = [.. _attention.Take(3).Select(l => l.Forward(y).view(y.shape[0], y.shape[1], _heads, -1).transpose(1, 2))]; // [n, h, P, d]
         Tensor seen = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2]); // [n, h, P, d]
-        x = x + _attention[3].Forward(seen.transpose(1, 2).reshape(x.shape)); // [n, P, W]
+        x = x.Plus(_attention[3].Forward(seen.transpose(1, 2).reshape(x.shape))); // [n, P, W]
         Tensor wide = _fc1.Forward(_after.Forward(x)); // [n, P, M]
-        return x.add_(_fc2.Forward(wide * (wide * QuickGelu).sigmoid_())); // quick GELU; [n, P, W]
+        return x.Increase(_fc2.Forward(wide * (wide * QuickGelu).sigmoid_())); // quick GELU; [n, P, W]
     }
 
     public void Dispose()

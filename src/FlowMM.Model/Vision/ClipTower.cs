@@ -44,7 +44,7 @@ internal sealed class ClipTower : IDisposable
     {
         Tensor x = nn.functional.conv2d(pixels, _patches, strides: [_config.PatchSize, _config.PatchSize]); // [n, W, S/p, S/p]
         x = x.flatten(2).transpose(1, 2); // [n, P, W]
-        x = cat([_class.expand(pixels.shape[0], 1, -1), x], 1).add_(_positions); // [n, 1 + P, W]
+        x = cat([_class.expand(pixels.shape[0], 1, -1), x], 1).Increase(_positions); // [n, 1 + P, W]
         State?.Invoke("vision.embeddings", x);
         x = _before.Forward(x);
         for (int i = 0; i < _layers.Length; i++)

@@ -33,6 +33,35 @@ public sealed class ForwardTests
         Assert.Equal(Prompt.Length + 100, cache.LogicalLength);
     }
 
+    /// <summary>A temporary of a native call must not be freed while it is read: see Sums.</summary>
+    [Fact]
+    public void Forward_WhileGarbageIsCollected_NeverFails()
+    {
+        using CancellationTokenSource done = new();
+        Thread collector = new(() =>
+        {
+            while (!done.IsCancellationRequested)
+            {
+                GC.Collect(0);
+                GC.WaitForPendingFinalizers();
+            }
+        });
+        collector.Start();
+        try
+        {
+            using SessionCache cache = Model.NewCache();
+            for (int step = 0; step < 300; step++)
+            {
+                using Tensor logits = Model.Forward([new() { Cache = cache, TokenIds = new[] { 40 + step } }]);
+            }
+        }
+        finally
+        {
+            done.Cancel();
+            collector.Join();
+        }
+    }
+
     [Fact]
     public void EncodeImage_Repeated_LeavesNoTensor()
     {
