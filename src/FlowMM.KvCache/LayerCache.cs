@@ -9,6 +9,9 @@ namespace FlowMM.KvCache;
 /// </summary>
 public sealed class LayerCache : IDisposable
 {
+    // A Scalar that only the call sees may be finalised while native code reads it.
+    private static readonly Scalar One = 1;
+
     private const int KeysAt = 0;
     private const int ValuesAt = 1;
     private const int BetaAt = 2;
@@ -76,8 +79,8 @@ public sealed class LayerCache : IDisposable
         _tensors[KeysAt].narrow(1, Length, added).copy_(keys);
         _tensors[ValuesAt].narrow(1, Length, added).copy_(values);
         _tensors[BetaAt].narrow(1, Length, added).zero_();
-        _tensors[PositionsAt].narrow(1, Length, added).copy_(arange(position, position + added, int32, _device));
-        _tensors[CountsAt].narrow(1, Length, added).fill_(1);
+        _tensors[PositionsAt].narrow(1, Length, added).copy_(tensor([.. Enumerable.Range(position, added)], device: _device));
+        _tensors[CountsAt].narrow(1, Length, added).fill_(One);
         _tensors[ModalitiesAt].narrow(1, Length, added).zero_();
         Length += added;
     }
