@@ -91,7 +91,7 @@ public sealed class OfflineRunner(ChatModel model)
                 TokenIds = ids,
                 ImageRows = rows,
                 Observer = input.Observer,
-                SegmentStart = start,
+                SegmentStart = input.ObservedFrom + start,
             };
         }
 
