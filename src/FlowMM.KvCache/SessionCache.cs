@@ -48,6 +48,12 @@ public sealed class SessionCache : IDisposable
     /// <summary>The segments whose entries are final; what comes after them is the uncompressed tail.</summary>
     public SegmentTable Segments { get; private set; } = new();
 
+    /// <summary>How far rotary positions run apart from logical indices, for models whose pictures take fewer positions than tokens.</summary>
+    public PositionShifts Shifts { get; private set; } = new();
+
+    /// <summary>The rotary position of the next text token: its logical index and all shifts. Compression never changes it.</summary>
+    public int NextPosition => LogicalLength + Shifts.Total;
+
     /// <summary>Tokens after the last final segment, each an entry of its own.</summary>
     public int TailLength => LogicalLength - Segments.Tokens;
 
@@ -73,6 +79,7 @@ public sealed class SessionCache : IDisposable
         }
 
         LogicalLength -= tokens;
+        Shifts.Rewind(LogicalLength);
     }
 
     /// <summary>Reserves room for more tokens in every layer, so that appending them moves nothing.</summary>
@@ -100,7 +107,7 @@ public sealed class SessionCache : IDisposable
             to.CopyOf(from);
         }
 
-        (copy.LogicalLength, copy.Segments) = (LogicalLength, Segments.Clone());
+        (copy.LogicalLength, copy.Segments, copy.Shifts) = (LogicalLength, Segments.Clone(), Shifts.Clone());
         return copy;
     }
 
@@ -111,6 +118,7 @@ public sealed class SessionCache : IDisposable
         Layers = [.. _layers.Select(l => l.ToHost())],
         LogicalLength = LogicalLength,
         Segments = [.. Segments.All],
+        Shifts = Shifts.Clone(),
     };
 
     /// <summary>Takes the place of what it holds by a copy of <paramref name="content"/>.</summary>
@@ -130,8 +138,7 @@ public sealed class SessionCache : IDisposable
             layer.Restore(entries);
         }
 
-        Segments = SegmentTable.Of(content.Segments);
-        LogicalLength = content.LogicalLength;
+        (LogicalLength, Segments, Shifts) = (content.LogicalLength, SegmentTable.Of(content.Segments), content.Shifts.Clone());
     }
 
     /// <inheritdoc/>

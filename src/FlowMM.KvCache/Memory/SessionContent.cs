@@ -18,6 +18,9 @@ public sealed record SessionContent : IDisposable
     /// <summary>The final segments, oldest first.</summary>
     public required IReadOnlyList<SessionSegment> Segments { get; init; }
 
+    /// <summary>How far rotary positions run apart from logical indices.</summary>
+    public required PositionShifts Shifts { get; init; }
+
     /// <summary>Bytes of all layers.</summary>
     public long Bytes => Layers.Sum(l => l.Bytes);
 
