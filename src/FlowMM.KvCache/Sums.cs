@@ -13,6 +13,11 @@ public static class Sums
     /// <summary>1, held.</summary>
     public static readonly Scalar One = 1;
 
+    /// <summary>x * x; TorchSharp's square is a power with such a Scalar.</summary>
+    /// <param name="x">Any tensor.</param>
+    /// <returns>A new tensor in the current dispose scope.</returns>
+    public static Tensor Squared(this Tensor x) => x.mul(x);
+
     /// <summary>x + y.</summary>
     /// <param name="x">One term.</param>
     /// <param name="y">The other.</param>

@@ -66,7 +66,7 @@ internal sealed class OutputMoments : IDisposable
         // The products are kept D wide: a column more costs a third of the speed.
         Tensor inverse = total.reciprocal(); // [C]
         Tensor outputs = _weighted.t().mm(exps).mul_(inverse).contiguous(); // [D, C]
-        Tensor columns = stack([inverse, block.WeightRow, outputs.square().sum(dim: 0) * block.WeightRow]); // [3, C]
+        Tensor columns = stack([inverse, block.WeightRow, outputs.Squared().sum(dim: 0) * block.WeightRow]); // [3, C]
         Tensor factors = (outputs * block.WeightRow).t().contiguous(); // [C, D]
         int tile = (int)Math.Min(n, TileElements / block.Columns);
         Tensor scratch = empty([tile, block.Columns], float32, exps.device);
@@ -96,7 +96,7 @@ internal sealed class OutputMoments : IDisposable
         Tensor v = _values.to(float64);
         Tensor sums = _sums.to(float64);
         Tensor crossed = (v * _moments.to(float64)).sum(1).mul_(Two); // [n]
-        Tensor change = (v.square().sum(1) * sums.select(1, 1)).sub_(crossed).Increase(sums.select(1, 2)); // [n]
+        Tensor change = (v.Squared().sum(1) * sums.select(1, 1)).sub_(crossed).Increase(sums.select(1, 2)); // [n]
         double[] rank = change.clamp_min_(Zero).cpu().data<double>().ToArray();
         for (int i = 0; i < rank.Length; i++)
         {

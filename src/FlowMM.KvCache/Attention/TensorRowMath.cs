@@ -69,7 +69,7 @@ internal sealed class TensorRowMath : IRowMath
         using DisposeScope scope = NewDisposeScope();
         Tensor p = exps * mass.unsqueeze(1) * columns[0]; // [n, C]
         Tensor dominant = p.gt(Dominant);
-        squares.copy_((p / p.neg().Increase(Sums.One).clamp_min_(LeastLeft)).square().masked_fill(dominant, Zero));
+        squares.copy_((p / p.neg().Increase(Sums.One).clamp_min_(LeastLeft)).Squared().masked_fill(dominant, Zero));
         sums.Increase(stack([p.mv(columns[1]), squares.mv(columns[1]), squares.mv(columns[2])], 1));
         if (!dominant.any().item<bool>())
         {
