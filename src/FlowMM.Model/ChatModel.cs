@@ -59,6 +59,9 @@ public sealed class ChatModel : IDisposable
     /// <summary>Visual tokens of every picture; 0 when they depend on its size, and for a text model.</summary>
     public int TokensPerImage => Images?.FixedTokens ?? 0;
 
+    /// <summary>True when rotary positions follow the rows and columns of pictures (M-RoPE): chunks must then name their pictures.</summary>
+    public bool NeedsPictures => _config.Decoder.Rope.Sections is not null;
+
     /// <summary>Text to ids and back.</summary>
     public TextTokenizer Tokenizer { get; }
 
@@ -143,7 +146,7 @@ public sealed class ChatModel : IDisposable
             Tensor logits = _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)); // [n, V]
             foreach (SequenceChunk chunk in chunks)
             {
-                chunk.Cache.Advance(chunk.TokenIds.Length);
+                Advance(chunk);
             }
 
             return logits.MoveToOuterDisposeScope();
@@ -160,6 +163,17 @@ public sealed class ChatModel : IDisposable
     {
         _decoder.Dispose();
         _tower?.Dispose();
+    }
+
+    /// <summary>Counts a chunk's tokens, and the positions that its pictures take less than tokens.</summary>
+    private void Advance(SequenceChunk chunk)
+    {
+        foreach (PositionShift shift in NeedsPictures ? RotaryPositions.Shifts(chunk) : [])
+        {
+            chunk.Cache.Shifts.Add(shift);
+        }
+
+        chunk.Cache.Advance(chunk.TokenIds.Length);
     }
 
     private static ClipTower LoadTower(string directory, WeightSource source, VisionConfig config, int width)
