@@ -9,9 +9,6 @@ namespace FlowMM.KvCache;
 /// </summary>
 public sealed class LayerCache : IDisposable
 {
-    // A Scalar that only the call sees may be finalised while native code reads it.
-    private static readonly Scalar One = 1;
-
     private const int KeysAt = 0;
     private const int ValuesAt = 1;
     private const int BetaAt = 2;
@@ -80,7 +77,7 @@ public sealed class LayerCache : IDisposable
         _tensors[ValuesAt].narrow(1, Length, added).copy_(values);
         _tensors[BetaAt].narrow(1, Length, added).zero_();
         _tensors[PositionsAt].narrow(1, Length, added).copy_(tensor([.. Enumerable.Range(position, added)], device: _device));
-        _tensors[CountsAt].narrow(1, Length, added).fill_(One);
+        _tensors[CountsAt].narrow(1, Length, added).fill_(Sums.One);
         _tensors[ModalitiesAt].narrow(1, Length, added).zero_();
         Length += added;
     }
