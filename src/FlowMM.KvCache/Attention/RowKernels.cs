@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace FlowMM.KvCache;
 
-/// <summary>The vector loops of <see cref="CpuRowMath"/> and of key matching, over memory of contiguous CPU tensors.</summary>
+/// <summary>The vector loops of <see cref="CpuRows"/> and of key matching, over memory of contiguous CPU tensors.</summary>
 internal static unsafe class RowKernels
 {
     /// <summary>Lanes of a vector.</summary>
@@ -57,14 +57,6 @@ internal static unsafe class RowKernels
         });
         index.CopyTo(found);
         largest.CopyTo(top);
-    }
-
-    /// <summary>Runs over stripes of columns, one a processor, each a multiple of the lanes wide.</summary>
-    internal static void Stripes(int columns, Action<int, int> body)
-    {
-        int vectors = columns / Lanes;
-        int stripes = Math.Min(vectors, Environment.ProcessorCount);
-        Parallel.For(0, stripes, s => body(s * vectors / stripes * Lanes, (s + 1) * vectors / stripes * Lanes));
     }
 
     private static float Max(float* row, int n)

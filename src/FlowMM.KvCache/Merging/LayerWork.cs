@@ -9,7 +9,7 @@ internal sealed class LayerWork : IDisposable
 {
     private readonly LayerSegment _segment;
     private readonly MergingPlanOptions _options;
-    private readonly HeadRows[] _rows;
+    private readonly IHeadRows[] _rows;
     private readonly HeadEntries[] _heads;
     private readonly int _length;
     private readonly double[][] _rank;
@@ -17,15 +17,20 @@ internal sealed class LayerWork : IDisposable
     private int _round;
 
     /// <summary>Copies the segment to f32 and measures it.</summary>
-    internal LayerWork(LayerSegment segment, MergingPlanOptions options, Evidence needs, (Workspace Workspace, IRowMath? Math) means)
+    internal LayerWork(LayerSegment segment, MergingPlanOptions options, Evidence needs, (Workspace Workspace, bool Tensors) means)
     {
         (_segment, _options) = (segment, options);
         int groups = (int)segment.Keys.shape[0];
         _length = (int)segment.Keys.shape[1];
         int group = (int)(segment.Queries.Proxies.shape[0] / groups);
         _heads = [.. Enumerable.Range(0, groups).Select(Entries)];
-        IRowMath math = means.Math is not null ? means.Math : segment.Keys.device_type == DeviceType.CPU ? new CpuRowMath() : new TensorRowMath();
-        _rows = [.. _heads.Select((head, h) => new HeadRows(math, segment.Queries, (h, group), head.Keys))];
+        bool tensors = means.Tensors || segment.Keys.device_type != DeviceType.CPU;
+        _rows =
+        [
+            .. _heads.Select((head, h) => tensors
+                ? (IHeadRows)new TensorRows(segment.Queries, (h, group), head.Keys)
+                : new CpuRows(means.Workspace, segment.Queries, (h, group), head.Keys)),
+        ];
         HeadEvidence[] looks = Look(needs, group, means.Workspace);
         (_rank, _weight) = Rank(looks, needs);
         Statistics = Summary(looks);
@@ -126,7 +131,7 @@ internal sealed class LayerWork : IDisposable
     {
         long elements = needs.HasFlag(Evidence.OutputChange) ? _rows.Sum(r => r.Elements) : 0;
         bool remember = elements <= Workspace.Most;
-        workspace.Reset(remember ? elements : 0, _segment.Keys.device);
+        workspace.Reset(remember ? elements : 0);
 
         // Without samples, attention summed over the samples is that of the proxies.
         bool sampled = _segment.Queries.SamplePositions.Length > 0;
@@ -135,7 +140,7 @@ internal sealed class LayerWork : IDisposable
         [
             .. _rows.Select((rows, h) => rows.Look(
                 new CausalQuestion(ask, _heads[h].Modality, [.. _heads[h].Beta.Select(b => (float)b)], _options.Sinks, group, _segment.Queries.ProxyPositions.Length),
-                remember ? workspace : null)),
+                remember)),
         ];
     }
 
