@@ -6,6 +6,6 @@ namespace FlowMM.Cli.Eval;
 public sealed record ScoredText(int[] Ids, IReadOnlyList<Continuation> Continuations);
 
 /// <summary>Tokens that follow a text; the last <paramref name="Scored"/> of them are what is to be predicted.</summary>
-/// <param name="Ids">At least one more than are scored.</param>
+/// <param name="Ids">At least two, and as many as are scored.</param>
 /// <param name="Scored">At least 1.</param>
 public sealed record Continuation(int[] Ids, int Scored);

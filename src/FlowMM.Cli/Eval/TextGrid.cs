@@ -35,8 +35,8 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
             .ToDictionary(v => v.Options.Samples, v => new SegmentObserver(model.CacheShape, text.Ids.Length, v.Options));
         try
         {
-            Prefill(whole, text.Ids, [.. observers.Values]);
-            Tensor[] full = [.. text.Continuations.Select(c => Score(whole, c))];
+            Tensor end = Prefill(whole, text.Ids, [.. observers.Values]); // [1, V]
+            Tensor[] full = [.. text.Continuations.Select(c => Score(whole, end, c))];
             Count(Full, full, full, text);
             foreach ((MergingVariant variant, double budget) in variants.SelectMany(v => budgets.Select(b => (v, b))))
             {
@@ -45,7 +45,7 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
                 TextCell counted = Cells[(variant.Name, budget)];
                 counted.Add(_compressor.CompressSegment(
                     merged, observers[variant.Options.Samples], new byte[text.Ids.Length], variant.Options with { Ratio = budget }, firstSegment: true));
-                Count(counted, full, text.Continuations.Select(c => Score(merged, c)), text);
+                Count(counted, full, text.Continuations.Select(c => Score(merged, end, c)), text);
             }
         }
         finally
@@ -68,12 +68,14 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
         }
     }
 
-    private void Prefill(SessionCache cache, int[] ids, SegmentObserver[] observers)
+    /// <summary>Logits after the last token, [1, V].</summary>
+    private Tensor Prefill(SessionCache cache, int[] ids, SegmentObserver[] observers)
     {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor? end = null;
         for (int start = 0; start < ids.Length; start += ChunkTokens)
         {
-            using DisposeScope scope = NewDisposeScope();
-            model.Forward([new SequenceChunk
+            end = model.Forward([new SequenceChunk
             {
                 Cache = cache,
                 TokenIds = ids.AsMemory(start, Math.Min(ChunkTokens, ids.Length - start)),
@@ -81,16 +83,19 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
                 SegmentStart = start,
             }]);
         }
+
+        return end!.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Log-probabilities, f64 [scored, V]; the cache is as it was afterwards.</summary>
-    private Tensor Score(SessionCache cache, Continuation continuation)
+    /// <summary>Log-probabilities, f64 [scored, V]; the cache is as it was afterwards. The first token is predicted by what the text ended with.</summary>
+    private Tensor Score(SessionCache cache, Tensor end, Continuation continuation)
     {
         using DisposeScope scope = NewDisposeScope();
         int read = continuation.Ids.Length - 1;
         Tensor logits = model.Forward([new SequenceChunk { Cache = cache, TokenIds = continuation.Ids.AsMemory(0, read), AllLogits = true }]); // [read, V]
         cache.Rewind(read);
-        return nn.functional.log_softmax(logits.narrow(0, read - continuation.Scored, continuation.Scored).to(float64), 1).MoveToOuterDisposeScope();
+        Tensor all = cat([end, logits]); // [read + 1, V]
+        return nn.functional.log_softmax(all.narrow(0, read + 1 - continuation.Scored, continuation.Scored).to(float64), 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Several observers of one prefill.</summary>

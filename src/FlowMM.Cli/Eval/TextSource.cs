@@ -18,9 +18,9 @@ internal static class TextSource
     {
         PassageFile file = path.EndsWith(".json", StringComparison.Ordinal) ? Parse<PassageFile>(path) : new PassageFile { Text = Path.GetFileName(path) };
         int[] ids = tokenizer.Encode(Read(Path.Combine(Path.GetDirectoryName(path) ?? "", file.Text)), parseSpecial: false);
-        int whole = file.Length + file.Scored + 1;
+        int whole = file.Length + file.Scored;
         IReadOnlyList<int> offsets = file.Offsets ?? [.. Enumerable.Range(0, ids.Length / whole).Select(i => i * whole)];
-        return file.Length < 1 || file.Scored < 1 || offsets.Count == 0 || offsets.Any(o => o < 0 || o + whole > ids.Length)
+        return file.Length < 1 || file.Scored < 2 || offsets.Count == 0 || offsets.Any(o => o < 0 || o + whole > ids.Length)
             ? throw new CommandException($"'{file.Text}' has {ids.Length} tokens: no room for passages of {file.Length} and {file.Scored} behind each")
             : [.. offsets.Select(o => new ScoredText(ids[o..(o + file.Length)], [new Continuation(ids[(o + file.Length)..(o + whole)], file.Scored)]))];
     }
