@@ -12,7 +12,7 @@ public sealed class TextEvalTests
     {
         using TemporaryFolder folder = new();
         JsonElement figures = await RunAsync(folder, "--text", "merging.json", "flowmm,snapkv", "0.2");
-        Assert.InRange(figures.GetProperty("full").GetProperty("perplexity").GetDouble(), 18, 19);
+        Assert.InRange(figures.GetProperty("full").GetProperty("perplexity").GetDouble(), 17.42, 17.63);
         JsonElement methods = figures.GetProperty("methods");
         double flowmm = methods.GetProperty("flowmm").GetProperty("0.2").GetProperty("kl").GetDouble();
         double snapkv = methods.GetProperty("snapkv").GetProperty("0.2").GetProperty("kl").GetDouble();
