@@ -35,7 +35,7 @@ done
 for set in images-4 images-8; do
     piece "alone-$set" $set alone "$baselines,flowmm,flowmm merge evict,flowmm-paper" 0.1,0.2 "${reference[@]}"
 done
-piece in-order images-4,images-8 in-order "$baselines,flowmm,flowmm-paper" 0.1,0.2
+piece in-order images-4,images-8 in-order "$baselines,flowmm,flowmm-paper" 0.1,0.2 --samples 256
 piece identical single,images-4,facts,images-8,images-16,images-32,images-64 after,alone,in-order full,flowmm 1
 
 tables=$(mktemp)

@@ -25,7 +25,7 @@ public sealed class ChatModel : IDisposable
         Digest = source.Digest();
         Tokenizer = TextTokenizer.Load(directory);
         Template = ChatTemplate.Load(directory);
-        Images = config.Vision is null ? null : ImagePreprocessor.Load(directory);
+        Images = config.Vision is null ? null : ImagePreprocessor.Load(directory, config.Vision.Tokens);
         string body = source.Prefix("embed_tokens.weight", "model.language_model.", "language_model.model.", "model.")
             ?? throw new CheckpointException(directory, "tensor 'model.embed_tokens.weight' is missing under every known prefix.");
         string head = body == "language_model.model." ? "language_model.lm_head.weight" : "lm_head.weight";
@@ -56,8 +56,11 @@ public sealed class ChatModel : IDisposable
     /// <summary>The token whose rows pictures take; null for a text model.</summary>
     public int? ImageTokenId => _config.ImageTokenId;
 
-    /// <summary>Visual tokens of a picture; 0 for a text model.</summary>
-    public int TokensPerImage => _config.Vision?.Tokens ?? 0;
+    /// <summary>Visual tokens of every picture; 0 when they depend on its size, and for a text model.</summary>
+    public int TokensPerImage => Images?.FixedTokens ?? 0;
+
+    /// <summary>True when rotary positions follow the rows and columns of pictures (M-RoPE): chunks must then name their pictures.</summary>
+    public bool NeedsPictures => _config.Decoder.Rope.Sections is not null;
 
     /// <summary>Text to ids and back.</summary>
     public TextTokenizer Tokenizer { get; }
@@ -76,6 +79,12 @@ public sealed class ChatModel : IDisposable
 
     /// <summary>Type of weights and cache.</summary>
     public ScalarType Dtype { get; }
+
+    /// <summary>
+    /// True when a pass of one-token chunks computes every row bit for bit as a pass of its own would. The tensor library's products do not:
+    /// their last bits change with the number of rows.
+    /// </summary>
+    public bool RowsAreIndependent => false;
 
     /// <summary>See <see cref="Decoder.HiddenState"/>.</summary>
     internal Action<Tensor>? HiddenState
@@ -109,10 +118,14 @@ public sealed class ChatModel : IDisposable
         return new ChatModel(directory, config, source, device, dtype);
     }
 
+    /// <summary>Cache memory for many sessions of this model; the caller disposes it after their caches.</summary>
+    /// <param name="limit">Bytes that it may take.</param>
+    public KvMemory NewMemory(long limit) => new(CacheShape, [.. Enumerable.Repeat(Device, CacheShape.Layers)], Dtype, limit);
+
     /// <summary>An empty cache for a new session; the caller disposes it.</summary>
     public SessionCache NewCache() => new(CacheShape, Device, Dtype);
 
-    /// <summary>Encodes a picture: [tokens, C]. The caller, or its scope, disposes the result.</summary>
+    /// <summary>Encodes a picture: [tokens, C], as many tokens as its layout says. The caller, or its scope, disposes the result.</summary>
     /// <param name="image">The preprocessed picture.</param>
     /// <exception cref="InvalidOperationException">The model has no vision tower.</exception>
     public Tensor EncodeImage(ProcessedImage image)
@@ -120,7 +133,7 @@ public sealed class ChatModel : IDisposable
         ClipTower tower = _tower ?? throw new InvalidOperationException($"{Name} reads text only.");
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        Tensor pixels = tensor(image.Pixels, [1, 3, image.Height, image.Width]).to(Dtype, Device); // [1, 3, S, S]
+        Tensor pixels = tensor(image.Pixels, [.. image.Layout.Shape]).to(Dtype, Device); // [1, 3, S, S]
         return tower.Forward(pixels).squeeze(0).MoveToOuterDisposeScope(); // [tokens, C]
     }
 
@@ -136,14 +149,14 @@ public sealed class ChatModel : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         int[] ids = [.. chunks.SelectMany(c => Checked(c).ToArray())];
-        int[] before = [.. chunks.Select(c => c.Cache.Layers[0].Length)];
+        int[][] before = [.. chunks.Select(c => c.Cache.Layers.Select(l => l.Length).ToArray())];
         try
         {
             Tensor x = _decoder.Forward(Embed(ids, chunks), chunks); // [R, C]
             Tensor logits = _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)); // [n, V]
             foreach (SequenceChunk chunk in chunks)
             {
-                chunk.Cache.Advance(chunk.TokenIds.Length);
+                Advance(chunk);
             }
 
             return logits.MoveToOuterDisposeScope();
@@ -160,6 +173,17 @@ public sealed class ChatModel : IDisposable
     {
         _decoder.Dispose();
         _tower?.Dispose();
+    }
+
+    /// <summary>Counts a chunk's tokens, and the positions that its pictures take less than tokens.</summary>
+    private void Advance(SequenceChunk chunk)
+    {
+        foreach (PositionShift shift in NeedsPictures ? RotaryPositions.Shifts(chunk) : [])
+        {
+            chunk.Cache.Shifts.Add(shift);
+        }
+
+        chunk.Cache.Advance(chunk.TokenIds.Length);
     }
 
     private static ClipTower LoadTower(string directory, WeightSource source, VisionConfig config, int width)
@@ -180,13 +204,13 @@ public sealed class ChatModel : IDisposable
     }
 
     /// <summary>Layers that ran have appended, later ones have not: all go back to where they were.</summary>
-    private static void Undo(IReadOnlyList<SequenceChunk> chunks, int[] before)
+    private static void Undo(IReadOnlyList<SequenceChunk> chunks, int[][] before)
     {
-        for (int i = 0; i < chunks.Count; i++)
+        foreach ((SequenceChunk chunk, int[] lengths) in chunks.Zip(before))
         {
-            foreach (LayerCache layer in chunks[i].Cache.Layers)
+            foreach ((LayerCache layer, int length) in chunk.Cache.Layers.Zip(lengths))
             {
-                layer.Truncate(Math.Min(layer.Length, before[i]));
+                layer.Truncate(length);
             }
         }
     }

@@ -17,6 +17,8 @@ internal sealed class EvalArguments
     private readonly Option<string?> _budgets = new("--budgets") { Description = "What they may keep: shares of the entries, or numbers of entries from 8 on. Default: 0.05,0.1,0.2,0.35,0.5.", HelpName = "R,N" };
     private readonly Option<int?> _samples = new("--samples") { Description = "Query rows that every method observes, unless it names its own; 0: every row.", HelpName = "N" };
     private readonly Option<string?> _protocols = new("--protocols") { Description = "alone, in-order; with --methods also after. Default: after with methods, the others without.", HelpName = "A,B" };
+    private readonly Option<string?> _text = new("--text") { Description = "Instead of sets: perplexity and KL after passages of a text, or of a .json of passages.", HelpName = "FILE" };
+    private readonly Option<string?> _needles = new("--needles") { Description = "Instead of sets: a .json of texts with questions; exact answers and KL.", HelpName = "FILE" };
     private readonly Option<string?> _compare = new("--compare") { Description = "File of figures, as reference-merging.json: fail when a cell differs, or flowmm loses a clear lead.", HelpName = "FILE" };
     private readonly Option<double> _within = new("--within") { Description = "Points of accuracy that a cell may differ.", HelpName = "POINTS", DefaultValueFactory = _ => UsualWithin };
     private readonly Option<string?> _json = new("--json") { Description = "File to write the figures to, anew after each set.", HelpName = "FILE" };
@@ -26,7 +28,7 @@ internal sealed class EvalArguments
     {
         AtLeast(_limit, 1);
         AtLeast(_samples, 0);
-        foreach (Option option in (Option[])[_model, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _compare, _within, _json, _markdown])
+        foreach (Option option in (Option[])[_model, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _compare, _within, _json, _markdown])
         {
             command.Add(option);
         }
@@ -46,6 +48,8 @@ internal sealed class EvalArguments
             Methods = Words(parsed.GetValue(_methods))?.Select(text => MergingVariant.Parse(text, samples)).DistinctBy(v => v.Name).ToList(),
             Budgets = Words(parsed.GetValue(_budgets))?.Select(EvalBudget.Parse).Distinct().ToList() ?? EvalBudget.Usual,
             Protocols = Words(parsed.GetValue(_protocols))?.Select(name => name.Replace('-', ' ')).Distinct().ToList(),
+            Text = parsed.GetValue(_text),
+            Needles = parsed.GetValue(_needles),
             Compare = parsed.GetValue(_compare),
             Within = parsed.GetValue(_within),
             Json = parsed.GetValue(_json),

@@ -28,6 +28,12 @@ public static class EvalCommand
     private static int Run(EvalSettings settings, CancellationToken cancellationToken)
     {
         NativeThreads.WaitPassively();
+        if (settings.Text is not null || settings.Needles is not null)
+        {
+            using ChatModel reader = ChatModel.Load(settings.Model, CPU, float32);
+            return TextRun.Run(settings, reader, cancellationToken);
+        }
+
         EvalFolder folder = new(settings.Data);
         IReadOnlyDictionary<string, IReadOnlyList<EvalConversation>> sets = folder.Read(settings.Sets, settings.Limit);
         using ChatModel model = ChatModel.Load(settings.Model, CPU, float32);

@@ -24,6 +24,12 @@ internal sealed record EvalSettings
     /// <summary>Names; null: <c>after</c> with methods, all others without.</summary>
     public IReadOnlyList<string>? Protocols { get; init; }
 
+    /// <summary>A text, or a file of passages.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>A file of texts with questions.</summary>
+    public string? Needles { get; init; }
+
     /// <summary>File of figures that the run must agree with.</summary>
     public string? Compare { get; init; }
 

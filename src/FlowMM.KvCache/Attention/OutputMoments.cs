@@ -14,7 +14,10 @@ internal sealed class OutputMoments : IDisposable
     private const int TileElements = 1 << 21;
     private const float LeastMass = 1e-30f;
 
-    private readonly IRowMath _math;
+    // A Scalar that only the call sees may be finalised while native code reads it: see Sums.
+    private static readonly Scalar Zero = 0;
+    private static readonly Scalar Two = 2;
+
     private readonly Tensor _values;
     private readonly Tensor _mass;
     private readonly Tensor _weighted;
@@ -24,15 +27,13 @@ internal sealed class OutputMoments : IDisposable
     private readonly int _sink;
 
     /// <summary>Prepares the entries.</summary>
-    /// <param name="math">Row math of the device.</param>
     /// <param name="values">[n, D] f32.</param>
     /// <param name="beta">[n].</param>
     /// <param name="exps">[n, C] a first block, from which the most attended entry is told.</param>
     /// <param name="block">Its queries.</param>
-    internal OutputMoments(IRowMath math, Tensor values, double[] beta, Tensor exps, QueryBlock block)
+    internal OutputMoments(Tensor values, double[] beta, Tensor exps, QueryBlock block)
     {
         using DisposeScope scope = NewDisposeScope();
-        _math = math;
         (long n, long width) = (values.shape[0], values.shape[1]);
         _mass = tensor([.. beta.Select(b => (float)Math.Exp(b))], dtype: float32).to(values.device); // [n]
         _sink = (int)(exps.mv(block.WeightRow / exps.sum(dim: 0)) * _mass).argmax().item<long>();
@@ -52,8 +53,8 @@ internal sealed class OutputMoments : IDisposable
     {
         using DisposeScope scope = NewDisposeScope();
         long n = exps.shape[0];
-        Tensor rest = _math.Totals(exps, _mass, _sink); // [C]
-        Tensor total = rest + (exps[_sink] * _mass[_sink]);
+        Tensor rest = TensorRowMath.Totals(exps, _mass, _sink); // [C]
+        Tensor total = rest.Plus(exps[_sink] * _mass[_sink]);
         if (total.min().item<float>() < LeastMass)
         {
             return false;
@@ -62,7 +63,7 @@ internal sealed class OutputMoments : IDisposable
         // The products are kept D wide: a column more costs a third of the speed.
         Tensor inverse = total.reciprocal(); // [C]
         Tensor outputs = _weighted.t().mm(exps).mul_(inverse).contiguous(); // [D, C]
-        Tensor columns = stack([inverse, block.WeightRow, outputs.square().sum(dim: 0) * block.WeightRow]); // [3, C]
+        Tensor columns = stack([inverse, block.WeightRow, outputs.Squared().sum(dim: 0) * block.WeightRow]); // [3, C]
         Tensor factors = (outputs * block.WeightRow).t().contiguous(); // [C, D]
         int tile = (int)Math.Min(n, TileElements / block.Columns);
         Tensor scratch = empty([tile, block.Columns], float32, exps.device);
@@ -72,10 +73,10 @@ internal sealed class OutputMoments : IDisposable
             using DisposeScope inner = NewDisposeScope();
             long count = Math.Min(tile, n - start);
             Tensor squares = scratch.narrow(0, 0, count);
-            List<IRowMath.Pair> dominant = _math.Squares(
+            List<TensorRowMath.Pair> dominant = TensorRowMath.Squares(
                 exps.narrow(0, start, count), _mass.narrow(0, start, count), columns, squares, _sums.narrow(0, start, count));
             _moments.narrow(0, start, count).addmm_(squares, factors, 1, 1);
-            foreach (IRowMath.Pair pair in dominant)
+            foreach (TensorRowMath.Pair pair in dominant)
             {
                 int key = (int)start + pair.Key;
                 _direct[key] += differences.Of(key, pair, key == _sink);
@@ -91,14 +92,15 @@ internal sealed class OutputMoments : IDisposable
         using DisposeScope scope = NewDisposeScope();
         Tensor v = _values.to(float64);
         Tensor sums = _sums.to(float64);
-        Tensor change = (v.square().sum(1) * sums.select(1, 1)) - (2 * (v * _moments.to(float64)).sum(1)) + sums.select(1, 2); // [n]
-        double[] rank = change.clamp_min(0).cpu().data<double>().ToArray();
+        Tensor crossed = (v * _moments.to(float64)).sum(1).mul_(Two); // [n]
+        Tensor change = (v.Squared().sum(1) * sums.select(1, 1)).sub_(crossed).Increase(sums.select(1, 2)); // [n]
+        double[] rank = change.clamp_min_(Zero).cpu().data<double>().ToArray();
         for (int i = 0; i < rank.Length; i++)
         {
             rank[i] = Math.Sqrt(rank[i] + _direct[i]);
         }
 
-        return (rank, (sums.select(1, 0) / 2).cpu().data<double>().ToArray());
+        return (rank, sums.select(1, 0).div(Two).cpu().data<double>().ToArray());
     }
 
     /// <inheritdoc/>
@@ -116,7 +118,7 @@ internal sealed class OutputMoments : IDisposable
         private readonly int _width = (int)values.shape[1];
 
         /// <summary>The pair's weighted squared change; <paramref name="sink"/>: 1 - p is known from what the others hold.</summary>
-        internal double Of(int key, IRowMath.Pair pair, bool sink)
+        internal double Of(int key, TensorRowMath.Pair pair, bool sink)
         {
             ReadOnlySpan<float> v = MemoryMarshal.Cast<byte, float>(values.bytes).Slice(key * _width, _width);
             ReadOnlySpan<float> o = MemoryMarshal.Cast<byte, float>(outputs.bytes);
