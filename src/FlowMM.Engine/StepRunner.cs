@@ -57,6 +57,7 @@ internal sealed class StepRunner(ChatModel model) : IDisposable
             Cache = cache,
             TokenIds = ids,
             ImageRows = features,
+            Pictures = run.Within(offset, length),
             Observer = sequence.Merging.Prompt(cache, run),
             SegmentStart = offset,
         }, identities);

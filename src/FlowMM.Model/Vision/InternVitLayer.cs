@@ -60,5 +60,5 @@ internal sealed class InternVitLayer : IDisposable
         ? new RmsNorm(source, name, config.Width, config.NormEpsilon)
         : new LayerNorm(source, name, config.Width, config.NormEpsilon);
 
-    private Tensor Heads(Tensor x) => x.unflatten(-1, [_config.Heads, -1]).transpose(1, 2); // [n, h, P, d]
+    private Tensor Heads(Tensor x) => x.reshape(x.shape[0], x.shape[1], _config.Heads, -1).transpose(1, 2); // [n, h, P, d]
 }
