@@ -21,16 +21,11 @@ public sealed record GoldenCase(string Family, string Name, string File, string 
 
     internal int[] GreedyIds => Ids("greedy_ids");
 
-    /// <summary>The model in f32 on the CPU; skips the test where its type is not supported.</summary>
-    internal ChatModel Model()
-    {
-        if (Goldens.WhyNot(ModelFolder) is { } reason)
-        {
-            Assert.Skip(reason);
-        }
+    /// <summary>The model in f32 on the CPU.</summary>
+    internal ChatModel Model() => Models.GetOrAdd(ModelFolder, f => ChatModel.Load(f, CPU, float32));
 
-        return Models.GetOrAdd(ModelFolder, f => ChatModel.Load(f, CPU, float32));
-    }
+    /// <summary>True when the tokenizer spells what it does not know byte by byte.</summary>
+    internal bool FallsBackToBytes => Goldens.Text(ModelFolder, "tokenizer.json").GetProperty("model").TryGetProperty("byte_fallback", out JsonElement flag) && flag.ValueKind == JsonValueKind.True;
 
     internal SafeTensorsFile Tensors() => SafeTensorsFile.Open(Path.ChangeExtension(File, ".safetensors"));
 

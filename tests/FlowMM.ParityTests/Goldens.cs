@@ -31,16 +31,6 @@ internal static class Goldens
         where model is not null
         select new GoldenCase(Path.GetFileName(family), Path.GetFileNameWithoutExtension(file), file, model);
 
-    /// <summary>Why a checkpoint is not loaded by this version, or null when it is: by the type that its own files state.</summary>
-    public static string? WhyNot(string model)
-    {
-        return IsByteLevel(model) ? null : "A tokenizer with byte_fallback is not supported yet.";
-    }
-
-    /// <summary>True when the tokenizer is byte-level BPE, the kind that this version reads.</summary>
-    public static bool IsByteLevel(string model) =>
-        !Text(model, "tokenizer.json").GetProperty("model").TryGetProperty("byte_fallback", out JsonElement fallback) || fallback.ValueKind != JsonValueKind.True;
-
     /// <summary>A JSON file of a folder.</summary>
     public static JsonElement Text(string folder, string name)
     {

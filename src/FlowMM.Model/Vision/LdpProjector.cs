@@ -1,3 +1,4 @@
+using FlowMM.KvCache;
 using FlowMM.Model.Layers;
 using FlowMM.Model.Weights;
 using static TorchSharp.torch;
