@@ -35,7 +35,7 @@ public sealed class ChatModel : IDisposable
         // A tied head may be in the files all the same, and old ones carry the rotary frequencies.
         files.Skip(n => n.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (decoder.TiedEmbeddings && n.EndsWith("lm_head.weight", StringComparison.Ordinal)));
         files.CheckAllUsed();
-        Digest = files.Digest();
+        Digest = device.type == DeviceType.META ? "" : files.Digest();
 
         WeightSource Part(PartNames names) => new(files, names, device, dtype);
     }
@@ -43,7 +43,7 @@ public sealed class ChatModel : IDisposable
     /// <summary>The folder's name.</summary>
     public string Name { get; }
 
-    /// <summary>SHA-256 over configuration and weights, lower-case hexadecimal.</summary>
+    /// <summary>SHA-256 over configuration and weights, lower-case hexadecimal; empty on a device without memory.</summary>
     public string Digest { get; }
 
     /// <summary>config.json's model_type.</summary>
@@ -108,7 +108,7 @@ public sealed class ChatModel : IDisposable
 
     /// <summary>Loads a checkpoint. Weights are mapped and read one by one, so that loading takes little more memory than the model.</summary>
     /// <param name="directory">Its folder.</param>
-    /// <param name="device">Where it is to run.</param>
+    /// <param name="device">Where it is to run; META: names and shapes are checked and no weight is read.</param>
     /// <param name="dtype">Type to keep weights and cache in.</param>
     /// <param name="progress">Told after every tensor; null when nobody waits.</param>
     /// <param name="template">A chat template's file to use instead of the checkpoint's own; null for that.</param>
