@@ -53,12 +53,15 @@ internal sealed class Admission(ChatModel model, ResidentSessions sessions, Func
     {
         Prefill prefill = new(sequence.Runs, reused);
         int more = Math.Max(0, prefill.Remaining + Slack - (resident.Fed.Count - reused));
+
+        // Busy before room is made for it: it must not leave for itself.
+        resident.Busy = true;
         if (!sessions.TryReserve(resident, more))
         {
+            resident.Busy = false;
             return false;
         }
 
-        resident.Busy = true;
         resident.Keep(reused);
         sequence.WasResident = true;
         Begin(sequence, resident, prefill, reused);
