@@ -59,8 +59,13 @@ public sealed class EvalModel(ChatModel model, EvalFolder folder) : IDisposable
         return model.EndIds.Contains(ids[0]) ? ids[1..] : ids;
     }
 
-    /// <summary>The token whose rows pictures take; null for a text model.</summary>
-    public int? ImageTokenId => model.ImageTokenId;
+    /// <summary>What a report says it was made with: program, model and type.</summary>
+    public string MadeWith => $"flowmm eval, {model.Name} {model.Digest[..12]}, {model.Dtype.ToString().ToLowerInvariant()}";
+
+    /// <summary>A prompt of a conversation, with the rows of its pictures.</summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <param name="ids">Tokens that hold all of its pictures.</param>
+    public SegmentInput Input(EvalConversation conversation, int[] ids) => new(ids, () => ImageRows(conversation));
 
     /// <summary>The ids of the opening of a first user message, up to where its question begins.</summary>
     /// <param name="conversation">The conversation.</param>
