@@ -46,8 +46,8 @@ public sealed partial class InferenceEngine : IDisposable
         (_model, _options, _time, _logger) = (model, options, time, logger);
         _memory = model.NewMemory(options.CacheBytes);
         _sessions = new ResidentSessions(_memory, options.HostCacheBytes);
-        _runner = new StepRunner(model, options);
-        _scheduler = new Scheduler(options.MaxRunning, _sessions, new Admission(model, _sessions, _runner.NewMerging));
+        _runner = new StepRunner(model, options, _sessions);
+        _scheduler = new Scheduler(options.MaxRunning, _sessions, new Admission(model, options, _sessions, _runner.NewMerging));
         _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
         _thread = new Thread(Loop) { IsBackground = true, Name = "flowmm-engine" };
         _thread.Start();
@@ -186,7 +186,7 @@ public sealed partial class InferenceEngine : IDisposable
             images[hash] = await Task.Run(() => Decode(bytes), cancellationToken);
         }
 
-        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer), _time);
+        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer), _options.PrefillChunk, _time);
     }
 
     private ProcessedImage Decode(ReadOnlyMemory<byte> bytes)
