@@ -71,10 +71,7 @@ internal sealed class LayerWork : IDisposable
             plans[h] = policy.Plan(View(h, least, geometry), entries, _options);
         });
         long planned = Stopwatch.GetTimestamp();
-        for (int h = 0; h < plans.Length; h++)
-        {
-            Merge(h, plans[h]);
-        }
+        Parallel.For(0, plans.Length, h => Merge(h, plans[h]));
 
         Clock.Rank += Stopwatch.GetElapsedTime(start, ranked).TotalMilliseconds;
         Clock.Plan += Stopwatch.GetElapsedTime(ranked, planned).TotalMilliseconds;

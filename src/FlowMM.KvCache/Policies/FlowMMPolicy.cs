@@ -51,10 +51,10 @@ public sealed class FlowMMPolicy : IMergePolicy
         for (byte modality = Modality.Text; !head.Inter && modality <= Modality.Visual; modality++)
         {
             bool[] mine = [.. head.Modality.Select((m, i) => m == modality && !protectedSet[i])];
-            left -= Take(kept, Ranking.Best(rank, Math.Min(Math.Max(1, (int)Math.Floor((options.Reserve * budget) + Budget.Slack)), left), mine));
+            left -= Take(kept, Ranking.Highest(rank, Math.Min(Math.Max(1, (int)Math.Floor((options.Reserve * budget) + Budget.Slack)), left), mine));
         }
 
-        Take(kept, Ranking.Best(rank, left, [.. kept.Select(k => !k)]));
+        Take(kept, Ranking.Highest(rank, left, [.. kept.Select(k => !k)]));
         return kept;
     }
 
