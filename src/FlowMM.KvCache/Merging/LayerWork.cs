@@ -15,6 +15,7 @@ internal sealed class LayerWork : IDisposable
     private readonly bool _tensors;
     private readonly double[][] _rank;
     private readonly double[][] _weight;
+    private readonly double[][]? _ahead;
     private int _round;
 
     /// <summary>Copies the segment to f32 and measures it.</summary>
@@ -33,6 +34,7 @@ internal sealed class LayerWork : IDisposable
                 : new CpuRows(means.Workspace, segment.Queries, (h, group), head.Keys)),
         ];
         HeadEvidence[] looks = Look(needs, group, means.Workspace);
+        _ahead = needs.HasFlag(Evidence.OutputChange) && options.Ahead > 0 ? segment.Queries.Ahead?.Squares.ToArray() : null;
         (_rank, _weight) = Rank(looks, needs);
         Statistics = Summary(looks);
     }
@@ -60,7 +62,7 @@ internal sealed class LayerWork : IDisposable
         long start = Stopwatch.GetTimestamp();
         for (int h = 0; h < _heads.Length && _round > 0; h++)
         {
-            (_rank[h], _weight[h]) = _rows[h].OutputChange(_heads[h].Values, _heads[h].Beta);
+            (_rank[h], _weight[h]) = Change(h);
         }
 
         long ranked = Stopwatch.GetTimestamp();
@@ -97,7 +99,7 @@ internal sealed class LayerWork : IDisposable
             Tau = [.. _heads.Select(h => h.Tau)],
             DroppedMass = [.. _heads.Select(h => h.DroppedMass)],
             Statistics = Statistics,
-            Time = new CompressionTime(Clock.Observe, Clock.Rank, Clock.Plan, Clock.Merge),
+            Time = new CompressionTime(Clock.Observe + (_ahead is null ? 0 : _segment.Queries.Ahead!.Milliseconds), Clock.Rank, Clock.Plan, Clock.Merge),
         };
     }
 
@@ -157,7 +159,7 @@ internal sealed class LayerWork : IDisposable
         if (needs.HasFlag(Evidence.OutputChange))
         {
             long start = Stopwatch.GetTimestamp();
-            (double[] Rank, double[] Weight)[] changes = [.. _rows.Select((rows, h) => rows.OutputChange(_heads[h].Values, _heads[h].Beta))];
+            (double[] Rank, double[] Weight)[] changes = [.. _rows.Select((_, h) => Change(h))];
             Clock.Rank += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
             return ([.. changes.Select(c => c.Rank)], [.. changes.Select(c => c.Weight)]);
         }
@@ -166,6 +168,13 @@ internal sealed class LayerWork : IDisposable
             ? Seen(look.Importance)
             : look.Importance)];
         return ([.. importance], [.. importance]);
+    }
+
+    /// <summary>What the observed queries would lose without each entry, and the rows shortly before it.</summary>
+    private (double[] Rank, double[] Weight) Change(int h)
+    {
+        (double[] rank, double[] weight) = _rows[h].OutputChange(_heads[h].Values, _heads[h].Beta);
+        return (_ahead is null ? rank : [.. rank.Select((r, i) => Math.Sqrt((r * r) + _ahead[h][i]))], weight);
     }
 
     /// <summary>Mean over those proxies that see the key: the last key is seen by one of w'.</summary>
@@ -207,6 +216,20 @@ internal sealed class LayerWork : IDisposable
         _rows[h].Retain(HeadPlan.Where(plan.Kept), merged.Keys, sameKeys);
         _heads[h].Dispose();
         _heads[h] = merged;
+        if (_ahead is not null)
+        {
+            // Rows that have passed are not asked again: an entry is to them what its members were.
+            double[] sums = new double[plan.Assign.Length];
+            for (int i = 0; i < sums.Length; i++)
+            {
+                if (plan.Assign[i] is >= 0 and int to)
+                {
+                    sums[to] += _ahead[h][i];
+                }
+            }
+
+            _ahead[h] = [.. HeadPlan.Where(plan.Kept).Select(i => sums[i])];
+        }
     }
 
     private HeadView View(int h, int least, KeyGeometry geometry) => new()
