@@ -22,13 +22,14 @@ internal sealed class EvalArguments
     private readonly Option<string?> _compare = new("--compare") { Description = "File of figures, as reference-merging.json: fail when a cell differs, or flowmm loses a clear lead.", HelpName = "FILE" };
     private readonly Option<double> _within = new("--within") { Description = "Points of accuracy that a cell may differ.", HelpName = "POINTS", DefaultValueFactory = _ => UsualWithin };
     private readonly Option<string?> _json = new("--json") { Description = "File to write the figures to, anew after each set.", HelpName = "FILE" };
+    private readonly Option<string?> _html = new("--html") { Description = "File to write one self-contained page to: tables, plots, what was kept of the pictures.", HelpName = "FILE" };
     private readonly Option<string?> _markdown = new("--markdown") { Description = "File to write the tables to, for a document.", HelpName = "FILE" };
 
     public void AddTo(Command command)
     {
         AtLeast(_limit, 1);
         AtLeast(_samples, 0);
-        foreach (Option option in (Option[])[_model, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _compare, _within, _json, _markdown])
+        foreach (Option option in (Option[])[_model, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _compare, _within, _json, _html, _markdown])
         {
             command.Add(option);
         }
@@ -53,10 +54,11 @@ internal sealed class EvalArguments
             Compare = parsed.GetValue(_compare),
             Within = parsed.GetValue(_within),
             Json = parsed.GetValue(_json),
+            Html = parsed.GetValue(_html),
             Markdown = parsed.GetValue(_markdown),
         };
         bool grid = settings.Methods is { Count: > 0 };
-        Option? useless = grid ? null : new Option[] { _budgets, _samples, _compare, _markdown }.FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false });
+        Option? useless = grid ? null : new Option[] { _budgets, _samples, _compare, _html, _markdown }.FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false });
         return useless is null ? settings : throw new CommandException($"{useless.Name} says something only together with --methods");
     }
 

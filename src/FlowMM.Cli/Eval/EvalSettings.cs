@@ -39,6 +39,9 @@ internal sealed record EvalSettings
     /// <summary>File for the figures.</summary>
     public string? Json { get; init; }
 
+    /// <summary>File for a page with tables and plots.</summary>
+    public string? Html { get; init; }
+
     /// <summary>File for tables of a document.</summary>
     public string? Markdown { get; init; }
 }

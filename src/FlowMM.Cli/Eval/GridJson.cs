@@ -15,13 +15,16 @@ internal static class GridJson
     private static readonly JsonSerializerOptions Format = new() { WriteIndented = true, IndentSize = 1, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The text of the file.</summary>
-    public static string Of(IReadOnlyList<MergingTable> tables, string madeWith) => new JsonObject
+    public static string Of(IReadOnlyList<MergingTable> tables, string madeWith) => Node(tables, madeWith).ToJsonString(Format) + "\n";
+
+    /// <summary>The figures.</summary>
+    public static JsonObject Node(IReadOnlyList<MergingTable> tables, string madeWith) => new()
     {
         ["made_with"] = madeWith,
         ["protocols"] = new JsonArray([.. tables.Select(t => t.Protocol).Distinct().Select(p => JsonValue.Create(p))]),
         ["sets"] = Nest(tables, t => t.Set, t => t.Protocol, t => EvalReport.Row(t.Full.Summary)),
         ["merging"] = Nest(tables, t => t.Protocol, t => t.Set, Set),
-    }.ToJsonString(Format) + "\n";
+    };
 
     private static JsonObject Nest(IEnumerable<MergingTable> tables, Func<MergingTable, string> outer, Func<MergingTable, string> inner, Func<MergingTable, JsonObject> row) =>
         Object(tables.GroupBy(outer).Select(g => (g.Key, (JsonNode)Object(g.Select(t => (inner(t), (JsonNode)row(t)))))));

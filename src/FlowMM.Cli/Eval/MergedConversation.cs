@@ -13,6 +13,9 @@ public sealed class MergedConversation(MergingGrid grid, OfflineSession session,
 {
     private readonly OfflineMerging _merging = new(grid.Model.Runner, grid.Compressor, options);
 
+    /// <summary>Counted into.</summary>
+    public MergingCell Cell => cell;
+
     /// <summary>The merged session.</summary>
     public OfflineSession Session => session;
 

@@ -1,3 +1,4 @@
+using FlowMM.Cli.Eval.Page;
 using static TorchSharp.torch;
 
 namespace FlowMM.Cli.Eval;
@@ -17,9 +18,15 @@ internal static class MergingRun
         GridComparison? comparison = settings.Compare is null ? null : GridComparison.Read(settings.Compare, settings.Within);
         List<MergingTable> tables = [];
         using MergingGrid grid = new(model);
+        PageSample? sample = null;
         EvalProgress.Show(sets.Values.Sum(s => s.Count) * protocols.Count, progress =>
         {
             using IDisposable mode = no_grad();
+            if (settings.Html is not null && sets.Values.SelectMany(s => s).FirstOrDefault() is EvalConversation first)
+            {
+                sample = PageSample.Take(grid, first, settings.Methods!, settings.Budgets);
+            }
+
             foreach (MergingProtocol protocol in protocols)
             {
                 foreach ((string set, IReadOnlyList<EvalConversation> conversations) in sets)
@@ -33,7 +40,7 @@ internal static class MergingRun
                     }
 
                     tables.Add(table);
-                    Report(settings, model, tables, progress);
+                    Report(settings, model, tables, sample, progress);
                 }
             }
         });
@@ -41,7 +48,7 @@ internal static class MergingRun
     }
 
     /// <summary>Prints the newest table and writes the files with all so far: what is done is not lost when the run is interrupted.</summary>
-    private static void Report(EvalSettings settings, EvalModel model, List<MergingTable> tables, EvalProgress progress)
+    private static void Report(EvalSettings settings, EvalModel model, List<MergingTable> tables, PageSample? sample, EvalProgress progress)
     {
         foreach (string line in GridText.Lines(tables[^1]))
         {
@@ -51,6 +58,11 @@ internal static class MergingRun
         if (settings.Json is not null)
         {
             File.WriteAllText(settings.Json, GridJson.Of(tables, model.MadeWith));
+        }
+
+        if (settings.Html is not null)
+        {
+            File.WriteAllText(settings.Html, EvalPage.Of(tables, sample, model.MadeWith));
         }
 
         if (settings.Markdown is not null)
