@@ -32,6 +32,12 @@ public sealed class SessionCache : IDisposable
     /// <summary>The segments whose entries are final; what comes after them is the uncompressed tail.</summary>
     public SegmentTable Segments { get; private init; } = new();
 
+    /// <summary>How far rotary positions run apart from logical indices, for models whose pictures take fewer positions than tokens.</summary>
+    public PositionShifts Shifts { get; private init; } = new();
+
+    /// <summary>The rotary position of the next text token: its logical index and all shifts. Compression never changes it.</summary>
+    public int NextPosition => LogicalLength + Shifts.Total;
+
     /// <summary>Tokens after the last final segment, each an entry of its own.</summary>
     public int TailLength => LogicalLength - Segments.Tokens;
 
@@ -57,6 +63,7 @@ public sealed class SessionCache : IDisposable
         }
 
         LogicalLength -= tokens;
+        Shifts.Rewind(LogicalLength);
     }
 
     /// <summary>A copy in memory of its own, for a fork of the conversation; the caller disposes it.</summary>
@@ -64,6 +71,7 @@ public sealed class SessionCache : IDisposable
     {
         LogicalLength = LogicalLength,
         Segments = Segments.Clone(),
+        Shifts = Shifts.Clone(),
     };
 
     /// <inheritdoc/>
