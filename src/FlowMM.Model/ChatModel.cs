@@ -139,7 +139,7 @@ public sealed class ChatModel : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         int[] ids = [.. chunks.SelectMany(c => Checked(c).ToArray())];
-        int[] before = [.. chunks.Select(c => c.Cache.Layers[0].Length)];
+        int[][] before = [.. chunks.Select(c => c.Cache.Layers.Select(l => l.Length).ToArray())];
         try
         {
             Tensor x = _decoder.Forward(Embed(ids, chunks), chunks); // [R, C]
@@ -194,13 +194,13 @@ public sealed class ChatModel : IDisposable
     }
 
     /// <summary>Layers that ran have appended, later ones have not: all go back to where they were.</summary>
-    private static void Undo(IReadOnlyList<SequenceChunk> chunks, int[] before)
+    private static void Undo(IReadOnlyList<SequenceChunk> chunks, int[][] before)
     {
-        for (int i = 0; i < chunks.Count; i++)
+        foreach ((SequenceChunk chunk, int[] lengths) in chunks.Zip(before))
         {
-            foreach (LayerCache layer in chunks[i].Cache.Layers)
+            foreach ((LayerCache layer, int length) in chunk.Cache.Layers.Zip(lengths))
             {
-                layer.Truncate(Math.Min(layer.Length, before[i]));
+                layer.Truncate(length);
             }
         }
     }
