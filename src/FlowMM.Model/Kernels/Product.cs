@@ -1,0 +1,37 @@
+namespace FlowMM.Model.Kernels;
+
+/// <summary>What the outputs of a product hold before it is added to them.</summary>
+internal enum ProductStart
+{
+    /// <summary>Nothing: they become the product.</summary>
+    Zero,
+
+    /// <summary>The bias.</summary>
+    Bias,
+
+    /// <summary>What they hold: the product is added to it.</summary>
+    Kept,
+}
+
+/// <summary>y = x W^T, on top of <see cref="ProductStart"/>. Memory is the caller's; rows of x and y may lie apart.</summary>
+internal readonly unsafe struct Product
+{
+    public required PackedMatrix Matrix { get; init; }
+
+    /// <summary>[Rows][XStride], of which the first inputs count.</summary>
+    public required float* X { get; init; }
+
+    public required long XStride { get; init; }
+
+    public required int Rows { get; init; }
+
+    /// <summary>[Rows][YStride]; the matrix' rows are written.</summary>
+    public required float* Y { get; init; }
+
+    public required long YStride { get; init; }
+
+    public required ProductStart Start { get; init; }
+
+    /// <summary>One a row of the matrix; unused unless the start is the bias.</summary>
+    public float* Bias { get; init; }
+}
