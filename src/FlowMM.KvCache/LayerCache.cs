@@ -9,9 +9,6 @@ namespace FlowMM.KvCache;
 /// </summary>
 public sealed class LayerCache : IDisposable
 {
-    // A Scalar that only the call sees may be finalised while native code reads it.
-    private static readonly Scalar One = 1;
-
     private readonly KvSlab _slab;
 
     /// <summary>An empty layer that reserves no memory yet.</summary>
@@ -94,8 +91,8 @@ public sealed class LayerCache : IDisposable
         {
             using DisposeScope scope = NewDisposeScope();
             Tensors[EntryLayout.Beta].narrow(1, Length, added).zero_();
-            Tensors[EntryLayout.Positions].narrow(1, Length, added).copy_(arange(position, position + added, dtype: int32, device: _slab.Device));
-            Tensors[EntryLayout.Counts].narrow(1, Length, added).fill_(One);
+            Tensors[EntryLayout.Positions].narrow(1, Length, added).copy_(tensor([.. Enumerable.Range(position, added)], device: _slab.Device));
+            Tensors[EntryLayout.Counts].narrow(1, Length, added).fill_(Sums.One);
             Tensors[EntryLayout.Modalities].narrow(1, Length, added).zero_();
         }
 

@@ -1,3 +1,4 @@
+using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
 using TorchSharp;
 using static TorchSharp.torch;
