@@ -1,5 +1,6 @@
 using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
+using FlowMM.Model.Kernels;
 using FlowMM.Model.Layers;
 using FlowMM.Model.Vision;
 using FlowMM.Model.Weights;
@@ -15,14 +16,16 @@ namespace FlowMM.Model;
 public sealed class ChatModel : IDisposable
 {
     private readonly ModelConfig _config;
+    private readonly CpuCompute? _compute;
     private readonly Decoder _decoder;
     private readonly ClipTower? _tower;
 
-    private ChatModel(string directory, ModelConfig config, WeightSource source, Device device, ScalarType dtype)
+    private ChatModel(string directory, ModelConfig config, WeightSource source, Device device, ScalarType dtype, CpuCompute? compute)
     {
-        (_config, Device, Dtype) = (config, device, dtype);
+        (_config, Device, Dtype, _compute) = (config, device, dtype, compute);
         Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
         Digest = source.Digest();
+        Weights = compute?.Weights;
         Tokenizer = TextTokenizer.Load(directory);
         Template = ChatTemplate.Load(directory);
         Images = config.Vision is null ? null : ImagePreprocessor.Load(directory, config.Vision.Tokens);
@@ -31,7 +34,7 @@ public sealed class ChatModel : IDisposable
         string head = body == "language_model.model." ? "language_model.lm_head.weight" : "lm_head.weight";
         DecoderConfig decoder = config.Decoder;
         CacheShape = new CacheShape(decoder.Layers, decoder.QueryHeads, decoder.KvHeads, decoder.HeadDim);
-        _decoder = new Decoder(source, body, head, decoder, device, dtype);
+        _decoder = new Decoder(source, compute, body, head, decoder, device, dtype);
         _tower = config.Vision is null ? null : LoadTower(directory, source, config.Vision, decoder.Width);
     }
 
@@ -80,6 +83,12 @@ public sealed class ChatModel : IDisposable
     /// <summary>Type of weights and cache.</summary>
     public ScalarType Dtype { get; }
 
+    /// <summary>What the kernels of the CPU keep matrices in; null when the tensor library computes, in <see cref="Dtype"/>.</summary>
+    public WeightType? Weights { get; }
+
+    /// <summary>Bytes of the matrices that a decoding step reads: all layers' and the head's.</summary>
+    public long StepBytes => _decoder.StepBytes;
+
     /// <summary>See <see cref="Decoder.HiddenState"/>.</summary>
     internal Action<Tensor>? HiddenState
     {
@@ -102,14 +111,29 @@ public sealed class ChatModel : IDisposable
     /// <param name="directory">Its folder.</param>
     /// <param name="device">Where it is to run.</param>
     /// <param name="dtype">Type to keep weights and cache in.</param>
+    /// <param name="kernels">How it computes on a CPU in f32; null: as the options' defaults say.</param>
     /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
-    public static ChatModel Load(string directory, Device device, ScalarType dtype)
+    public static ChatModel Load(string directory, Device device, ScalarType dtype, KernelOptions? kernels = null) =>
+        Load(directory, device, dtype, kernels ?? new KernelOptions(), KernelPaths.Available[^1]);
+
+    /// <summary>Loads a checkpoint to compute with the registers of a path, for tests.</summary>
+    internal static ChatModel Load(string directory, Device device, ScalarType dtype, KernelOptions kernels, KernelPath path)
     {
         ModelConfig config = ModelConfig.Read(directory);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         using WeightSource source = WeightSource.Open(directory, device, dtype);
-        return new ChatModel(directory, config, source, device, dtype);
+        bool own = kernels.Enabled && device.type == DeviceType.CPU && dtype == float32;
+        CpuCompute? compute = own ? new CpuCompute(kernels.Weights, kernels.Threads, path) : null;
+        try
+        {
+            return new ChatModel(directory, config, source, device, dtype, compute);
+        }
+        catch
+        {
+            compute?.Dispose();
+            throw;
+        }
     }
 
     /// <summary>An empty cache for a new session; the caller disposes it.</summary>
@@ -138,12 +162,15 @@ public sealed class ChatModel : IDisposable
         ArgumentOutOfRangeException.ThrowIfZero(chunks.Count);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        int[] ids = [.. chunks.SelectMany(c => Checked(c).ToArray())];
+        foreach (SequenceChunk chunk in chunks)
+        {
+            Check(chunk);
+        }
+
         int[][] before = [.. chunks.Select(c => c.Cache.Layers.Select(l => l.Length).ToArray())];
         try
         {
-            Tensor x = _decoder.Forward(Embed(ids, chunks), chunks); // [R, C]
-            Tensor logits = _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)); // [n, V]
+            Tensor logits = Logits(chunks); // [n, V]
             foreach (SequenceChunk chunk in chunks)
             {
                 Advance(chunk);
@@ -163,6 +190,7 @@ public sealed class ChatModel : IDisposable
     {
         _decoder.Dispose();
         _tower?.Dispose();
+        _compute?.Dispose();
     }
 
     /// <summary>Counts a chunk's tokens, and the positions that its pictures take less than tokens.</summary>
@@ -186,6 +214,35 @@ public sealed class ChatModel : IDisposable
         return new ClipTower(source, tower, projector, config, width);
     }
 
+    /// <summary>Single tokens by the kernels, if the model has them, whatever else is in the pass: so they never depend on it.</summary>
+    private Tensor Logits(IReadOnlyList<SequenceChunk> chunks)
+    {
+        int steps = _decoder.Decoding is null ? 0 : chunks.Count(KernelDecoding.Takes);
+        if (steps == chunks.Count)
+        {
+            return _decoder.Decoding!.Forward(chunks);
+        }
+
+        if (steps == 0)
+        {
+            Tensor x = _decoder.Forward(Embed(chunks), chunks); // [R, C]
+            return _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)); // [n, V]
+        }
+
+        Tensor single = Logits([.. chunks.Where(KernelDecoding.Takes)]), others = Logits([.. chunks.Where(c => !KernelDecoding.Takes(c))]);
+        (long step, long row) = (0, 0);
+        List<Tensor> ordered = [];
+        foreach (SequenceChunk chunk in chunks)
+        {
+            bool taken = KernelDecoding.Takes(chunk);
+            long rows = !taken && chunk.AllLogits ? chunk.TokenIds.Length : 1;
+            ordered.Add(taken ? single.narrow(0, step, 1) : others.narrow(0, row, rows));
+            (step, row) = taken ? (step + 1, row) : (step, row + rows);
+        }
+
+        return cat(ordered); // [n, V]
+    }
+
     private static Tensor LastRows(Tensor x, IReadOnlyList<SequenceChunk> chunks)
     {
         long row = -1;
@@ -205,7 +262,7 @@ public sealed class ChatModel : IDisposable
         }
     }
 
-    private ReadOnlyMemory<int> Checked(SequenceChunk chunk)
+    private void Check(SequenceChunk chunk)
     {
         int images = 0;
         foreach (int id in chunk.TokenIds.Span)
@@ -220,14 +277,16 @@ public sealed class ChatModel : IDisposable
         // A lone image token without a row is one that was sampled: it is embedded like any other.
         long given = chunk.ImageRows?.shape[0] ?? 0;
         bool matches = given == images || (chunk.ImageRows is null && chunk.TokenIds.Length == 1);
-        return matches && chunk.TokenIds.Length > 0
-            ? chunk.TokenIds
-            : throw new ArgumentException($"A chunk has {chunk.TokenIds.Length} tokens, {images} of them for pictures, and {given} image rows.", nameof(chunk));
+        if (!matches || chunk.TokenIds.Length == 0)
+        {
+            throw new ArgumentException($"A chunk has {chunk.TokenIds.Length} tokens, {images} of them for pictures, and {given} image rows.", nameof(chunk));
+        }
     }
 
-    private Tensor Embed(int[] ids, IReadOnlyList<SequenceChunk> chunks)
+    private Tensor Embed(IReadOnlyList<SequenceChunk> chunks)
     {
-        Tensor x = _decoder.Embed(tensor(ids, int64, Device)); // [R, C]
+        int[] ids = [.. chunks.SelectMany(c => c.TokenIds.ToArray())];
+        Tensor x = _decoder.Embed(ids, Device); // [R, C]
         List<long> places = [];
         int start = 0;
         foreach (SequenceChunk chunk in chunks)

@@ -179,13 +179,19 @@ internal sealed unsafe class Kernels<TLanes> : Kernels
                     begun[width..].Clear();
                     new Span<float>(product.Bias + (panel * Panel.Rows), width).CopyTo(begun);
                     break;
-                case ProductStart.Kept when to != y:
-                    begun[width..].Clear();
-                    new Span<float>(y, width).CopyTo(begun);
-                    break;
                 default:
+                    Keep(product, panel, width, y, begun);
                     break;
             }
+        }
+    }
+
+    /// <summary>What y holds, and the bias if there is one.</summary>
+    private static void Keep(in Product product, int panel, int width, float* y, Span<float> begun)
+    {
+        for (int i = 0; i < Panel.Rows; i++)
+        {
+            begun[i] = i >= width ? 0 : product.Bias is null ? y[i] : y[i] + product.Bias[(panel * Panel.Rows) + i];
         }
     }
 

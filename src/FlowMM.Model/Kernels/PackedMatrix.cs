@@ -26,7 +26,7 @@ internal sealed unsafe partial class PackedMatrix : IDisposable
 
         // A register's width more than the panels: see LanesPortable.Load.
         nuint bytes = (nuint)((Panels * PanelBytes) + 64);
-        _memory = (byte*)NativeMemory.AlignedAlloc(bytes, bytes > HugePage ? HugePage : 64);
+        _memory = (byte*)NativeMemory.AlignedAlloc(bytes, bytes > HugePage ? (nuint)HugePage : 64);
         if (bytes > HugePage && OperatingSystem.IsLinux())
         {
             // A token reads every page of every matrix once: with 4 KiB pages their addresses alone cost time. Advice may be ignored.
@@ -49,6 +49,14 @@ internal sealed unsafe partial class PackedMatrix : IDisposable
 
     /// <summary>All bytes that a product reads.</summary>
     public long Bytes => Panels * PanelBytes;
+
+    /// <summary>An f32 matrix of zeros, whose pages are all there.</summary>
+    public static PackedMatrix Zero(int rows, int inputs)
+    {
+        PackedMatrix zero = new(WeightType.F32, rows, inputs);
+        NativeMemory.Clear(zero._memory, (nuint)zero.Bytes);
+        return zero;
+    }
 
     /// <summary>Lays a matrix out, on all processors.</summary>
     /// <param name="weights">[rows][inputs].</param>

@@ -9,7 +9,7 @@ internal enum ProductStart
     /// <summary>The bias.</summary>
     Bias,
 
-    /// <summary>What they hold: the product is added to it.</summary>
+    /// <summary>What they hold, and the bias if there is one.</summary>
     Kept,
 }
 
@@ -32,6 +32,6 @@ internal readonly unsafe struct Product
 
     public required ProductStart Start { get; init; }
 
-    /// <summary>One a row of the matrix; unused unless the start is the bias.</summary>
+    /// <summary>One a row of the matrix; null without one.</summary>
     public float* Bias { get; init; }
 }

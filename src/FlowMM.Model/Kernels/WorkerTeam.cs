@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace FlowMM.Model.Kernels;
 
 /// <summary>Work that every member of a team does at the same time, each its share.</summary>
@@ -33,7 +35,7 @@ internal sealed class WorkerTeam : IDisposable
     public int Size { get; }
 
     /// <summary>Does the work with all workers; returns when all have done their share. One caller at a time.</summary>
-    /// <exception cref="AggregateException">A share failed; the others were broken off where they met next.</exception>
+    /// <remarks>What a share throws is thrown here; the others are broken off where they meet next.</remarks>
     public void Run(ITeamWork work)
     {
         lock (_one)
@@ -47,7 +49,7 @@ internal sealed class WorkerTeam : IDisposable
             if (_failure is not null)
             {
                 _within.Reset();
-                throw new AggregateException(_failure);
+                ExceptionDispatchInfo.Throw(_failure);
             }
         }
     }

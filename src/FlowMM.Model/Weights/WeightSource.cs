@@ -40,6 +40,9 @@ internal sealed class WeightSource : IDisposable
 
     public bool Has(string name) => _files.Any(f => f.File.Contains(name));
 
+    /// <summary>The shape of a tensor that is there.</summary>
+    public IReadOnlyList<long> ShapeOf(string name) => _files.First(f => f.File.Contains(name)).File.ShapeOf(name);
+
     /// <summary>The first of several spellings that is present, or null.</summary>
     public string? Prefix(string suffix, params string[] prefixes) => prefixes.FirstOrDefault(p => Has(p + suffix));
 
