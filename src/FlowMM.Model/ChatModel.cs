@@ -24,8 +24,8 @@ public sealed class ChatModel : IDisposable
     {
         (_config, Device, Dtype, _compute) = (config, device, dtype, compute);
         Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
-        Digest = source.Digest();
         Weights = compute?.Weights;
+        Digest = source.Digest(Weights is null or WeightType.F32 ? "" : Weights.ToString()!);
         Tokenizer = TextTokenizer.Load(directory);
         Template = ChatTemplate.Load(directory);
         Images = config.Vision is null ? null : ImagePreprocessor.Load(directory, config.Vision.Tokens);
@@ -41,7 +41,7 @@ public sealed class ChatModel : IDisposable
     /// <summary>The folder's name.</summary>
     public string Name { get; }
 
-    /// <summary>SHA-256 over configuration and weights, lower-case hexadecimal.</summary>
+    /// <summary>SHA-256 over configuration, weights and what narrows them, lower-case hexadecimal: equal where caches are exchangeable.</summary>
     public string Digest { get; }
 
     /// <summary>config.json's model_type.</summary>

@@ -76,7 +76,14 @@ internal sealed class ModelBench(ChatModel model, int rounds)
         return Stopwatch.GetElapsedTime(began).TotalSeconds;
     }
 
-    private int[] Ids(int count) => [.. Enumerable.Range(0, count).Select(_ => _random.Next(Math.Min(256, model.Vocabulary)))];
+    private int[] Ids(int count) => [.. Enumerable.Range(0, count).Select(_ => Id())];
+
+    private int Id()
+    {
+        // A picture's token would ask for the picture.
+        int id = _random.Next(model.Vocabulary);
+        return id == model.ImageTokenId ? 0 : id;
+    }
 
     private double Median(Func<double> round)
     {

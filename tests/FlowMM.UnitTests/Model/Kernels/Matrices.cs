@@ -1,0 +1,75 @@
+using FlowMM.Model;
+using FlowMM.Model.Kernels;
+
+namespace FlowMM.UnitTests.Model.Kernels;
+
+/// <summary>Random matrices, and products of them in f64.</summary>
+internal static unsafe class Matrices
+{
+    public static float[] Random(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => (float)((random.NextDouble() * 2) - 1))];
+
+    public static PackedMatrix Pack(float[] weights, int rows, int inputs, WeightType type)
+    {
+        fixed (float* from = weights)
+        {
+            return PackedMatrix.Pack(from, rows, inputs, type);
+        }
+    }
+
+    /// <summary>The weights as the kernels see them: [rows][inputs].</summary>
+    public static float[] Seen(PackedMatrix matrix)
+    {
+        float[] seen = new float[matrix.Rows * matrix.Inputs];
+        fixed (float* to = seen)
+        {
+            for (int row = 0; row < matrix.Rows; row++)
+            {
+                matrix.Row(row, to + (row * matrix.Inputs));
+            }
+        }
+
+        return seen;
+    }
+
+    /// <summary>x W^T in f64: [batch][rows].</summary>
+    public static double[] Product(float[] x, float[] weights, int batch, int rows, int inputs)
+    {
+        double[] y = new double[batch * rows];
+        for (int b = 0; b < batch; b++)
+        {
+            for (int r = 0; r < rows; r++)
+            {
+                for (int k = 0; k < inputs; k++)
+                {
+                    y[(b * rows) + r] += (double)x[(b * inputs) + k] * weights[(r * inputs) + k];
+                }
+            }
+        }
+
+        return y;
+    }
+
+    /// <summary>The kernels' product, panel by panel; y lies in rows of <paramref name="stride"/>.</summary>
+    public static float[] Multiply(FlowMM.Model.Kernels.Kernels kernels, PackedMatrix matrix, float[] x, int batch, float[] begun, int stride, ProductStart start, float[]? bias)
+    {
+        float[] y = [.. begun];
+        float[] scratch = new float[FlowMM.Model.Kernels.Kernels.ScratchLength];
+        fixed (float* from = x, to = y, spare = scratch, addend = bias)
+        {
+            Product product = new()
+            {
+                Matrix = matrix,
+                X = from,
+                XStride = matrix.Inputs,
+                Rows = batch,
+                Y = to,
+                YStride = stride,
+                Start = start,
+                Bias = addend,
+            };
+            kernels.Multiply(product, 0, matrix.Panels, spare);
+        }
+
+        return y;
+    }
+}
