@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using FlowMM.Abstractions;
+using FlowMM.KvCache;
 using FlowMM.Model;
 using Microsoft.Extensions.Logging;
 
@@ -14,7 +15,9 @@ public sealed partial class InferenceEngine : IDisposable
 {
     private readonly ChatModel _model;
     private readonly EngineOptions _options;
+    private readonly TimeProvider _time;
     private readonly ILogger<InferenceEngine> _logger;
+    private readonly KvMemory _memory;
     private readonly ResidentSessions _sessions;
     private readonly Scheduler _scheduler;
     private readonly StepRunner _runner;
@@ -22,17 +25,29 @@ public sealed partial class InferenceEngine : IDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Thread _thread;
     private int _queued;
+    private long _steps;
 
-    /// <summary>Starts the engine's thread.</summary>
+    /// <summary>Starts the engine's thread, with the system's clock.</summary>
     /// <param name="model">The model; the engine does not dispose it.</param>
     /// <param name="options">How the device is shared.</param>
     /// <param name="logger">Where failed steps are told.</param>
     public InferenceEngine(ChatModel model, EngineOptions options, ILogger<InferenceEngine> logger)
+        : this(model, options, TimeProvider.System, logger)
     {
-        (_model, _options, _logger) = (model, options, logger);
-        _sessions = new ResidentSessions(options.CacheBytes);
-        _runner = new StepRunner(model);
-        _scheduler = new Scheduler(options, model, _sessions, _runner.NewMerging);
+    }
+
+    /// <summary>Starts the engine's thread.</summary>
+    /// <param name="model">The model; the engine does not dispose it.</param>
+    /// <param name="options">How the device is shared.</param>
+    /// <param name="time">Measures the time-outs of turns.</param>
+    /// <param name="logger">Where failed steps are told.</param>
+    public InferenceEngine(ChatModel model, EngineOptions options, TimeProvider time, ILogger<InferenceEngine> logger)
+    {
+        (_model, _options, _time, _logger) = (model, options, time, logger);
+        _memory = model.NewMemory(options.CacheBytes);
+        _sessions = new ResidentSessions(_memory, options.HostCacheBytes);
+        _runner = new StepRunner(model, options);
+        _scheduler = new Scheduler(options.MaxRunning, _sessions, new Admission(model, _sessions, _runner.NewMerging));
         _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
         _thread = new Thread(Loop) { IsBackground = true, Name = "flowmm-engine" };
         _thread.Start();
@@ -44,15 +59,21 @@ public sealed partial class InferenceEngine : IDisposable
     /// <summary>Turns that wait or run.</summary>
     public int Load => Volatile.Read(ref _queued);
 
-    /// <summary>Sessions in device memory.</summary>
+    /// <summary>Sessions on the device or in host memory.</summary>
     public int ResidentSessions => _sessions.Published;
 
-    /// <summary>Bytes that their caches reserve.</summary>
+    /// <summary>Bytes that their caches take on the device.</summary>
     public long CacheBytes => _sessions.PublishedBytes;
 
-    /// <summary>Bytes of a session's cache in device memory, or 0.</summary>
+    /// <summary>Steps that were run.</summary>
+    public long Steps => Interlocked.Read(ref _steps);
+
+    /// <summary>Times that a running turn had to leave the device for others; it went on later where it was.</summary>
+    public long Preemptions => _scheduler.Preemptions;
+
+    /// <summary>Where a session's cache is; zeros when it is not here.</summary>
     /// <param name="session">The conversation's key.</param>
-    public long BytesOf(string session) => _sessions.BytesOf(session);
+    public CacheBytes BytesOf(string session) => _sessions.BytesOf(session);
 
     /// <summary>Runs a turn. Cancelling ends it at the next step with what it has; it still ends with an <see cref="EndEvent"/>.</summary>
     /// <param name="input">The turn.</param>
@@ -69,9 +90,9 @@ public sealed partial class InferenceEngine : IDisposable
         try
         {
             // A resident session needs only its new pictures; when it turns out to be gone, the turn begins again with all of them.
-            for (bool again = _sessions.BytesOf(input.Session) == 0; ; again = true)
+            for (Known known = _sessions.BytesOf(input.Session) == default ? Known.Pictures : Known.History; ; known = Known.Nothing)
             {
-                Sequence sequence = await Prepare(input, again, cancellationToken);
+                Sequence sequence = await Prepare(input, known, cancellationToken);
                 await _commands.Writer.WriteAsync(() => _scheduler.Add(sequence), _stop.Token);
                 await using CancellationTokenRegistration cancel = cancellationToken.Register(() => sequence.Cancelled = true);
                 while (await More(sequence))
@@ -94,25 +115,23 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
-    /// <summary>Frees a session's cache.</summary>
+    /// <summary>Frees a session's cache, unless a turn runs on it.</summary>
     /// <param name="session">The conversation's key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    public async Task Forget(string session, CancellationToken cancellationToken)
-    {
-        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await _commands.Writer.WriteAsync(
-            () =>
+    public Task Forget(string session, CancellationToken cancellationToken) => OnThread(
+        () =>
+        {
+            if (_sessions.Find(session) is { Busy: false })
             {
-                if (_sessions.Find(session) is { Busy: false })
-                {
-                    _sessions.Remove(session);
-                }
+                _sessions.Remove(session);
+            }
+        },
+        cancellationToken);
 
-                done.SetResult();
-            },
-            cancellationToken);
-        await done.Task.WaitAsync(cancellationToken);
-    }
+    /// <summary>Checks between two steps that the cache memory is exactly what the sessions hold; the engine does so whenever it falls idle.</summary>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <exception cref="InvalidOperationException">It is not; the text says what is wrong.</exception>
+    public Task CheckIntegrity(CancellationToken cancellationToken) => OnThread(_sessions.CheckIntegrity, cancellationToken);
 
     /// <summary>Stops the thread; running turns end with an error.</summary>
     public void Dispose()
@@ -137,17 +156,22 @@ public sealed partial class InferenceEngine : IDisposable
     }
 
     /// <summary>Decodes the pictures that the turn may need, away from the engine's thread.</summary>
-    private async Task<Sequence> Prepare(TurnInput input, bool all, CancellationToken cancellationToken)
+    private async Task<Sequence> Prepare(TurnInput input, Known known, CancellationToken cancellationToken)
     {
         Dictionary<string, ProcessedImage> images = [];
-        IEnumerable<TokenRun> needed = all ? [.. input.History, input.Prompt] : [input.Prompt];
+        IEnumerable<TokenRun> needed = known == Known.History ? [input.Prompt] : [.. input.History, input.Prompt];
         foreach (string hash in needed.SelectMany(r => r.Images).Select(i => i.Hash).Distinct())
         {
+            if (known != Known.Nothing && _runner.Pictures.Holds(input.Tenant, hash))
+            {
+                continue;
+            }
+
             ReadOnlyMemory<byte> bytes = await input.LoadImage(hash, cancellationToken);
             images[hash] = await Task.Run(() => Decode(bytes), cancellationToken);
         }
 
-        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer));
+        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer), _time);
     }
 
     private ProcessedImage Decode(ReadOnlyMemory<byte> bytes)
@@ -168,7 +192,13 @@ public sealed partial class InferenceEngine : IDisposable
         {
             while (!_stop.IsCancellationRequested)
             {
-                TakeCommands(wait: _scheduler.Running == 0 && _scheduler.Waiting == 0);
+                bool idle = _scheduler.Running == 0 && _scheduler.Waiting == 0;
+                if (idle)
+                {
+                    _sessions.CheckIntegrity();
+                }
+
+                TakeCommands(idle);
                 Step();
             }
         }
@@ -181,7 +211,29 @@ public sealed partial class InferenceEngine : IDisposable
             _scheduler.FailAll(new RefusedException(ErrorCode.Unavailable, "The node is shutting down."));
             _sessions.Dispose();
             _runner.Dispose();
+            _memory.Dispose();
         }
+    }
+
+    /// <summary>Runs something between two steps.</summary>
+    private async Task OnThread(Action work, CancellationToken cancellationToken)
+    {
+        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await _commands.Writer.WriteAsync(
+            () =>
+            {
+                try
+                {
+                    work();
+                    done.SetResult();
+                }
+                catch (InvalidOperationException error)
+                {
+                    done.SetException(error);
+                }
+            },
+            cancellationToken);
+        await done.Task.WaitAsync(cancellationToken);
     }
 
     private void TakeCommands(bool wait)
@@ -199,17 +251,38 @@ public sealed partial class InferenceEngine : IDisposable
 
     private void Step()
     {
+        Interlocked.Increment(ref _steps);
         Batch batch = _scheduler.Schedule();
-        foreach (Sequence sequence in batch.Decoding)
+        if (batch.Decoding.Count < 2 || !_model.RowsAreIndependent || !TryTogether(batch.Decoding))
         {
-            Try(sequence, () => Publish(sequence, _runner.Decode(sequence)));
+            foreach (Sequence sequence in batch.Decoding)
+            {
+                Try(sequence, () => _runner.Decode([sequence], Finish));
+            }
         }
 
         if (batch.Prefilling is Sequence prefilling)
         {
-            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling, batch.ChunkLength)));
+            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling)));
         }
     }
+
+    /// <summary>One pass for all. When it fails no cache has changed, and each goes alone to find whose fault it is.</summary>
+    private bool TryTogether(IReadOnlyList<Sequence> sequences)
+    {
+        try
+        {
+            _runner.Decode(sequences, Finish);
+            return true;
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            StepFailed(error, error.GetType().Name);
+            return false;
+        }
+    }
+
+    private void Finish(Sequence sequence, Func<int> choose) => Try(sequence, () => Publish(sequence, choose()));
 
     /// <summary>Runs one sequence's part of a step; an error ends that sequence alone and drops its cache.</summary>
     private void Try(Sequence sequence, Action work)
@@ -239,6 +312,14 @@ public sealed partial class InferenceEngine : IDisposable
         }
 
         _sessions.Publish(resident);
+    }
+
+    /// <summary>What of a turn need not be decoded: less is known when more turns out to be gone.</summary>
+    private enum Known
+    {
+        Nothing,
+        Pictures,
+        History,
     }
 
     [LoggerMessage(1, LogLevel.Error, "A step failed with {Error}; its sequence was ended.")]

@@ -1,34 +1,83 @@
 using System.Collections.Concurrent;
+using FlowMM.KvCache;
 
 namespace FlowMM.Engine;
 
-/// <summary>The sessions in device memory. Counts bytes and lets idle sessions go, the longest unused first.</summary>
-internal sealed class ResidentSessions(long limit) : IDisposable
+/// <summary>
+/// The sessions on the device and in host memory. When the device is full, idle sessions go to host memory, the longest unused first;
+/// when that is full too, the longest unused there are dropped.
+/// </summary>
+internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDisposable
 {
     private readonly Dictionary<string, ResidentSession> _sessions = [];
-    private readonly ConcurrentDictionary<string, long> _published = [];
+    private readonly ConcurrentDictionary<string, CacheBytes> _published = [];
     private long _uses;
 
     /// <summary>Sessions as other threads see them.</summary>
     public int Published => _published.Count;
 
-    /// <summary>Bytes as other threads see them.</summary>
-    public long PublishedBytes => _published.Values.Sum();
+    /// <summary>Bytes on the device as other threads see them.</summary>
+    public long PublishedBytes => _published.Values.Sum(b => b.Device);
 
-    public long Bytes => _sessions.Values.Sum(s => s.Cache.Bytes);
-
-    public long Limit { get; } = limit;
+    public KvMemory Memory => memory;
 
     public ResidentSession? Find(string key) => _sessions.GetValueOrDefault(key);
 
-    public void Add(ResidentSession session) => _sessions.Add(session.Key, session);
+    /// <summary>An empty session that is busy.</summary>
+    public ResidentSession Open(string key)
+    {
+        ResidentSession session = new(key, new SessionCache(memory)) { Busy = true };
+        _sessions.Add(key, session);
+        return session;
+    }
 
-    public void Touch(ResidentSession session) => session.LastUse = ++_uses;
+    /// <summary>Where a session is, as other threads see it; zeros when it is not here.</summary>
+    public CacheBytes BytesOf(string key) => _published.GetValueOrDefault(key);
 
-    /// <summary>Bytes of a session as other threads see it; 0 when it is not resident.</summary>
-    public long BytesOf(string key) => _published.GetValueOrDefault(key);
+    public void Publish(ResidentSession session) => _published[session.Key] = new CacheBytes(session.Cache.Bytes, session.Host?.Bytes ?? 0);
 
-    public void Publish(ResidentSession session) => _published[session.Key] = session.Cache.Bytes;
+    /// <summary>A turn ended: the session is idle, and takes no more than it needs.</summary>
+    public void Release(ResidentSession session)
+    {
+        (session.Busy, session.LastUse) = (false, ++_uses);
+        if (_sessions.GetValueOrDefault(session.Key) == session)
+        {
+            session.Cache.Fit();
+            Publish(session);
+        }
+    }
+
+    /// <summary>Brings a session to the device, and reserves room for more tokens there; idle sessions leave for it.</summary>
+    /// <returns>False when there is no room even so.</returns>
+    public bool TryReserve(ResidentSession session, int more)
+    {
+        while (!session.TryReturn(more))
+        {
+            // Blocks that are half empty may hold the room already.
+            memory.Compact();
+            if (session.TryReturn(more))
+            {
+                break;
+            }
+
+            if (Idle(s => s.Host is null && s != session) is not { } idle)
+            {
+                return false;
+            }
+
+            Leave(idle);
+        }
+
+        return true;
+    }
+
+    /// <summary>Moves a busy session to host memory, whatever is there already.</summary>
+    public void Preempt(ResidentSession session)
+    {
+        session.Leave();
+        BoundHost();
+        Publish(session);
+    }
 
     public void Remove(string key)
     {
@@ -39,22 +88,14 @@ internal sealed class ResidentSessions(long limit) : IDisposable
         }
     }
 
-    /// <summary>Evicts idle sessions until <paramref name="bytes"/> more fit.</summary>
-    /// <returns>False when they do not fit even so.</returns>
-    public bool MakeRoom(long bytes)
+    /// <summary>Throws when the cache memory is not exactly what the sessions hold.</summary>
+    public void CheckIntegrity()
     {
-        while (Bytes + bytes > Limit)
+        memory.CheckIntegrity(_sessions.Values.Select(s => s.Cache));
+        foreach (ResidentSession session in _sessions.Values.Where(s => s.Host is null))
         {
-            ResidentSession? idle = _sessions.Values.Where(s => !s.Busy).MinBy(s => s.LastUse);
-            if (idle is null)
-            {
-                return false;
-            }
-
-            Remove(idle.Key);
+            Integrity.Check(session.Fed.Count == session.Cache.LogicalLength, "a session was fed other tokens than its cache stands for");
         }
-
-        return true;
     }
 
     public void Dispose()
@@ -65,5 +106,33 @@ internal sealed class ResidentSessions(long limit) : IDisposable
         }
 
         _sessions.Clear();
+    }
+
+    private ResidentSession? Idle(Func<ResidentSession, bool> where) => _sessions.Values.Where(s => !s.Busy && where(s)).MinBy(s => s.LastUse);
+
+    /// <summary>An idle session leaves the device: to host memory where it fits, else altogether.</summary>
+    private void Leave(ResidentSession idle)
+    {
+        if (idle.Cache.Bytes > hostLimit)
+        {
+            Remove(idle.Key);
+            return;
+        }
+
+        idle.Leave();
+        BoundHost();
+        if (_sessions.ContainsKey(idle.Key))
+        {
+            Publish(idle);
+        }
+    }
+
+    /// <summary>Drops idle sessions from host memory until its bound holds; busy ones count, and stay.</summary>
+    private void BoundHost()
+    {
+        while (_sessions.Values.Sum(s => s.Host?.Bytes ?? 0) > hostLimit && Idle(s => s.Host is not null) is { } idle)
+        {
+            Remove(idle.Key);
+        }
     }
 }

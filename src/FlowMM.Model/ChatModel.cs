@@ -89,6 +89,12 @@ public sealed class ChatModel : IDisposable
     /// <summary>Bytes of the matrices that a decoding step reads: all layers' and the head's.</summary>
     public long StepBytes => _decoder.StepBytes;
 
+    /// <summary>
+    /// True when a pass of one-token chunks computes every row bit for bit as a pass of its own would, as the kernels of the CPU do. The tensor
+    /// library's products do not: their last bits change with the number of rows.
+    /// </summary>
+    public bool RowsAreIndependent => _compute is not null;
+
     /// <summary>See <see cref="Decoder.HiddenState"/>.</summary>
     internal Action<Tensor>? HiddenState
     {
@@ -135,6 +141,10 @@ public sealed class ChatModel : IDisposable
             throw;
         }
     }
+
+    /// <summary>Cache memory for many sessions of this model; the caller disposes it after their caches.</summary>
+    /// <param name="limit">Bytes that it may take.</param>
+    public KvMemory NewMemory(long limit) => new(CacheShape, [.. Enumerable.Repeat(Device, CacheShape.Layers)], Dtype, limit);
 
     /// <summary>An empty cache for a new session; the caller disposes it.</summary>
     public SessionCache NewCache() => new(CacheShape, Device, Dtype);
