@@ -27,8 +27,8 @@ internal sealed unsafe class PackedLinear : IDisposable
     /// <summary>Packs several projections of the same input as one matrix, outputs one after the other.</summary>
     public static PackedLinear Stack(WeightSource source, CpuCompute compute, int inputs, bool bias, params (string Name, int Outputs)[] parts)
     {
-        using Tensor weights = Joined([.. parts.Select(p => source.Read(p.Name + ".weight", p.Outputs, inputs))]);
-        return new PackedLinear(compute, Pack(compute, weights), bias ? Joined([.. parts.Select(p => source.Read(p.Name + ".bias", p.Outputs))]) : null);
+        using Tensor weights = source.ReadRows([.. parts.Select(p => (p.Name + ".weight", p.Outputs))], inputs);
+        return new PackedLinear(compute, Pack(compute, weights), bias ? source.ReadRows([.. parts.Select(p => (p.Name + ".bias", p.Outputs))]) : null);
     }
 
     /// <summary>Packs a matrix [outputs, inputs] that a tensor holds.</summary>
@@ -62,16 +62,5 @@ internal sealed unsafe class PackedLinear : IDisposable
     {
         Matrix.Dispose();
         _bias?.Dispose();
-    }
-
-    private static Tensor Joined(Tensor[] parts)
-    {
-        Tensor joined = parts.Length == 1 ? parts[0] : cat(parts).DetachFromDisposeScope();
-        foreach (Tensor part in parts.Where(p => !ReferenceEquals(p, joined)))
-        {
-            part.Dispose();
-        }
-
-        return joined;
     }
 }

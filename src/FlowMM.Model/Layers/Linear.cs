@@ -37,8 +37,11 @@ internal sealed class Linear : IDisposable
     public static Linear Stack(WeightSource source, CpuCompute? compute, int inputs, bool bias, params (string Name, int Outputs)[] parts) => compute is not null
         ? new Linear(PackedLinear.Stack(source, compute, inputs, bias, parts))
         : new Linear(
-            Joined([.. parts.Select(p => source.Read(p.Name + ".weight", p.Outputs, inputs))]),
-            bias ? Joined([.. parts.Select(p => source.Read(p.Name + ".bias", p.Outputs))]) : null);
+            source.ReadRows([.. parts.Select(p => (p.Name + ".weight", p.Outputs))], inputs),
+            bias ? source.ReadRows([.. parts.Select(p => (p.Name + ".bias", p.Outputs))]) : null);
+
+    /// <summary>The same by the tensor library.</summary>
+    public static Linear Stack(WeightSource source, int inputs, bool bias, params (string Name, int Outputs)[] parts) => Stack(source, null, inputs, bias, parts);
 
     /// <summary>x [.., in] -> [.., out]; with kernels x is [R, in].</summary>
     public Tensor Forward(Tensor x) => Packed?.Forward(x) ?? nn.functional.linear(x, _weight!, _bias);
@@ -48,16 +51,5 @@ internal sealed class Linear : IDisposable
         Packed?.Dispose();
         _weight?.Dispose();
         _bias?.Dispose();
-    }
-
-    private static Tensor Joined(Tensor[] parts)
-    {
-        Tensor joined = cat(parts).DetachFromDisposeScope();
-        foreach (Tensor part in parts)
-        {
-            part.Dispose();
-        }
-
-        return joined;
     }
 }

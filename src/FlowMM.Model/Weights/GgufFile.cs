@@ -36,15 +36,15 @@ public static class GgufFile
             throw new CheckpointException(checkpoint, $"a {config.Architecture} model cannot be written as GGUF; qwen2 and qwen3 can.");
         }
 
-        using WeightSource source = WeightSource.Open(checkpoint, CPU, float32);
-        (string From, string To)[] names = [.. Names(config.Decoder).Where(n => source.Has(n.From))];
+        using WeightFiles files = WeightFiles.Open(checkpoint, null);
+        (string From, string To)[] names = [.. Names(config.Decoder).Where(n => files.Has(n.From))];
         using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 20);
         using BinaryWriter writer = new(file, Encoding.UTF8, leaveOpen: true);
         Header(writer, config, names.Length);
         long offset = 0;
         foreach ((string from, string to) in names)
         {
-            long[] shape = [.. source.ShapeOf(from)];
+            long[] shape = [.. files.Holding(from).File.ShapeOf(from)];
             uint own = shape.Length == 1 ? 0 : kind;
             Text(writer, to);
             writer.Write((uint)shape.Length);
@@ -61,7 +61,10 @@ public static class GgufFile
         Pad(writer);
         foreach ((string from, _) in names)
         {
-            using Tensor tensor = source.Read(from, [.. source.ShapeOf(from)]);
+            SafeTensorsFile holding = files.Holding(from).File;
+            using Tensor tensor = empty([.. holding.ShapeOf(from)]);
+            using Tensor flat = tensor.view(-1);
+            holding.Read(from, 0, flat);
             Data(writer, tensor, tensor.dim() == 1 ? 0 : kind);
             Pad(writer);
         }
