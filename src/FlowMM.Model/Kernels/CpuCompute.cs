@@ -50,9 +50,11 @@ internal sealed unsafe class CpuCompute : IDisposable
         }
     }
 
-    /// <summary>Panels of a product, taken one by one by whoever is free: a thread that is held up holds up one panel.</summary>
+    /// <summary>Panels of a product, taken two by two by whoever is free: a thread that is held up holds up two panels.</summary>
     private sealed class ProductWork(CpuCompute compute) : ITeamWork
     {
+        private const int Taken = 2;
+
         private Product _first;
         private Product _second;
         private bool _gated;
@@ -73,15 +75,16 @@ internal sealed unsafe class CpuCompute : IDisposable
         public void Run(WorkerTeam team, int worker)
         {
             int panels = _first.Matrix.Panels;
-            for (int panel; (panel = Interlocked.Increment(ref _next) - 1) < panels;)
+            for (int panel; (panel = Interlocked.Add(ref _next, Taken) - Taken) < panels;)
             {
+                int end = Math.Min(panels, panel + Taken);
                 if (_gated)
                 {
-                    compute.Kernels.GateUp(_first, _second, panel, panel + 1, compute.Scratch(worker));
+                    compute.Kernels.GateUp(_first, _second, panel, end, compute.Scratch(worker));
                 }
                 else
                 {
-                    compute.Kernels.Multiply(_first, panel, panel + 1, compute.Scratch(worker));
+                    compute.Kernels.Multiply(_first, panel, end, compute.Scratch(worker));
                 }
             }
         }

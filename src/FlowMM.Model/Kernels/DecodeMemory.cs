@@ -18,10 +18,10 @@ internal sealed unsafe class DecodeMemory(DecoderConfig config, int workers) : I
     /// <summary>Queries after norm and rotation [B][H D], not yet scaled.</summary>
     public float* Queries { get; private set; }
 
-    /// <summary>Attention's outputs [B][H D].</summary>
+    /// <summary>Attention's outputs [padded B][H D].</summary>
     public float* Attended { get; private set; }
 
-    /// <summary>Gated rows [B][M].</summary>
+    /// <summary>Gated rows [padded B][M].</summary>
     public float* Gated { get; private set; }
 
     /// <summary>Parts of attention [B][G][runs][g][D + 2].</summary>
@@ -29,21 +29,32 @@ internal sealed unsafe class DecodeMemory(DecoderConfig config, int workers) : I
 
     private float* _private;
 
-    private int PrivateLength => (_rows * config.Width) + GroupLength + (config.QueryHeads / config.KvHeads * AttentionRun.Tile) + config.HeadDim;
+    private int Padded => (_rows + Product.Padding - 1) / Product.Padding * Product.Padding;
+
+    private int MostGroups => Panel.Groups(Math.Max(Math.Max(config.Width, config.MlpWidth), config.QueryHeads * config.HeadDim));
+
+    private int PrivateLength => (Padded * config.Width) + GroupLength + (config.QueryHeads / config.KvHeads * AttentionRun.Tile) + config.HeadDim
+        + (Padded * MostGroups * (1 + (Panel.Group / 2)));
 
     private int GroupLength => config.QueryHeads / config.KvHeads * config.HeadDim;
 
-    /// <summary>A worker's own normed rows [B][C].</summary>
+    /// <summary>A worker's own normed rows [padded B][C].</summary>
     public float* Normed(int worker) => _private + ((long)worker * PrivateLength);
 
     /// <summary>A worker's own scaled queries of a group [g][D].</summary>
-    public float* Group(int worker) => Normed(worker) + (_rows * config.Width);
+    public float* Group(int worker) => Normed(worker) + (Padded * config.Width);
 
     /// <summary>A worker's own head [D].</summary>
     public float* Head(int worker) => Group(worker) + GroupLength;
 
     /// <summary>A worker's own scores [g][tile].</summary>
     public float* Scores(int worker) => Head(worker) + config.HeadDim;
+
+    /// <summary>A worker's own scales of rounded rows [padded B][groups].</summary>
+    public float* Scales(int worker) => Scores(worker) + (config.QueryHeads / config.KvHeads * AttentionRun.Tile);
+
+    /// <summary>A worker's own rounded rows [padded B][groups * 64].</summary>
+    public short* Numbers(int worker) => (short*)(Scales(worker) + (Padded * MostGroups));
 
     /// <summary>Makes room.</summary>
     /// <param name="rows">Sequences of the step.</param>
@@ -61,8 +72,8 @@ internal sealed unsafe class DecodeMemory(DecoderConfig config, int workers) : I
         X = Room(_rows * config.Width);
         Qkv = Room(_rows * (heads + (2 * groups)) * width);
         Queries = Room(_rows * heads * width);
-        Attended = Room(_rows * heads * width);
-        Gated = Room(_rows * config.MlpWidth);
+        Attended = Room(Padded * heads * width);
+        Gated = Room(Padded * config.MlpWidth);
         Parts = Room((long)_rows * heads * _runs * (width + 2));
         _private = Room((long)workers * PrivateLength);
     }
@@ -78,5 +89,11 @@ internal sealed unsafe class DecodeMemory(DecoderConfig config, int workers) : I
         X = Qkv = Queries = Attended = Gated = Parts = _private = null;
     }
 
-    private static float* Room(long count) => (float*)NativeMemory.AlignedAlloc((nuint)count * sizeof(float), 64);
+    /// <summary>Zeros: padding rows are computed with, and what they hold may slow arithmetic down.</summary>
+    private static float* Room(long count)
+    {
+        float* room = (float*)NativeMemory.AlignedAlloc((nuint)count * sizeof(float), 64);
+        NativeMemory.Clear(room, (nuint)count * sizeof(float));
+        return room;
+    }
 }

@@ -58,11 +58,10 @@ internal sealed unsafe class DecodeStep(CpuCompute compute, DecoderConfig config
             team.Meet(worker);
         }
 
-        float* normed = Normed(worker, _input.FinalNorm);
         Share(layers.Length * PhasesOfLayer, worker, new Product
         {
             Matrix = _input.Head,
-            X = normed,
+            X = Normed(worker, _input.FinalNorm),
             XStride = config.Width,
             Rows = _rows,
             Y = _input.Logits,
@@ -126,8 +125,28 @@ internal sealed unsafe class DecodeStep(CpuCompute compute, DecoderConfig config
     private Product Onto(PackedLinear linear, float* x, int inputs) =>
         linear.Of(x, inputs, _rows, _memory.X, config.Width) with { Start = ProductStart.Kept };
 
-    private void Share(int phase, int worker, in Product product)
+    /// <summary>The product as a decoding step computes it, its inputs rounded for int8 weights: by every worker for itself, as with norms.</summary>
+    private Product Prepared(in Product product, int worker)
     {
+        if (product.Matrix.Type != WeightType.Int8)
+        {
+            return product with { Decoding = true };
+        }
+
+        int groups = Panel.Groups(product.Matrix.Inputs);
+        short* numbers = _memory.Numbers(worker);
+        float* scales = _memory.Scales(worker);
+        for (int row = 0; row < _rows; row++)
+        {
+            _kernels.Round(product.X + (row * product.XStride), product.Matrix.Inputs, numbers + ((long)row * groups * Panel.Group), scales + (row * groups));
+        }
+
+        return product with { Decoding = true, Numbers = numbers, Scales = scales };
+    }
+
+    private void Share(int phase, int worker, in Product asked)
+    {
+        Product product = Prepared(asked, worker);
         int portion = Portion(product.Matrix.Panels);
         for (int first; (first = Take(phase) * portion) < product.Matrix.Panels;)
         {
@@ -138,8 +157,8 @@ internal sealed unsafe class DecodeStep(CpuCompute compute, DecoderConfig config
 
     private void ShareGates(int phase, int worker, DecodeLayer layer, float* normed)
     {
-        Product gate = layer.Gate.Of(normed, config.Width, _rows, _memory.Gated, config.MlpWidth);
-        Product up = layer.Up.Of(normed, config.Width, _rows, _memory.Gated, config.MlpWidth);
+        Product gate = Prepared(layer.Gate.Of(normed, config.Width, _rows, _memory.Gated, config.MlpWidth), worker);
+        Product up = layer.Up.Of(normed, config.Width, _rows, _memory.Gated, config.MlpWidth) with { Decoding = true, Numbers = gate.Numbers, Scales = gate.Scales };
         int portion = Portion(gate.Matrix.Panels);
         for (int first; (first = Take(phase) * portion) < gate.Matrix.Panels;)
         {

@@ -19,8 +19,20 @@ internal unsafe interface ILanes<TSelf>
 
     static abstract TSelf Load(float* from);
 
-    /// <summary>Count signed bytes, widened.</summary>
-    static abstract TSelf Load(sbyte* from);
+    /// <summary>Count pairs of signed bytes, widened: the first of each pair and the second.</summary>
+    static abstract void Load(sbyte* from, out TSelf first, out TSelf second);
+
+    /// <summary>A pair of 16-bit numbers in every 32 bits; see <see cref="AddPairs"/>.</summary>
+    static abstract TSelf OfPair(int pair);
+
+    /// <summary>sums + a b + c d in whole 32-bit numbers, where (a, c) are Count pairs of signed bytes and (b, d) the pairs of 16 bits of <see cref="OfPair"/>.</summary>
+    static abstract TSelf AddPairs(sbyte* from, TSelf pairs, TSelf sums);
+
+    /// <summary>Whole 32-bit numbers as f32.</summary>
+    static abstract TSelf OfWhole(TSelf value);
+
+    /// <summary>Stores rounded values that fit into 16 bits.</summary>
+    static abstract void Store(TSelf value, short* to);
 
     /// <summary>2 Count bf16 values: those at even places and those at odd places.</summary>
     static abstract void Load(ushort* from, out TSelf even, out TSelf odd);

@@ -1,7 +1,7 @@
 namespace FlowMM.Model.Kernels;
 
 /// <summary>
-/// How the weights of a panel lie in memory. A panel is <see cref="Panel.Rows"/> rows of a matrix; a group is the panel's part of
+/// How floating-point weights of a panel lie in memory. A panel is <see cref="Panel.Rows"/> rows of a matrix; a group is the panel's part of
 /// <see cref="Panel.Group"/> consecutive inputs, input by input, so that a product reads memory in one direction only.
 /// </summary>
 internal unsafe interface IWeightFormat
@@ -9,18 +9,11 @@ internal unsafe interface IWeightFormat
     /// <summary>Bytes of a group.</summary>
     static abstract int GroupBytes { get; }
 
-    /// <summary>Bytes of one input's weights in a group.</summary>
+    /// <summary>Bytes of one input's weights.</summary>
     static abstract int InputBytes { get; }
 
-    /// <summary>Bytes before the first input's weights.</summary>
-    static abstract int HeaderBytes { get; }
-
-    /// <summary>What the group's weights are multiplied with, for the rows of a strip: see <see cref="Panel.Strips{TLanes}"/>.</summary>
-    static abstract void Scales<TLanes>(byte* group, int at, out TLanes low, out TLanes high)
-        where TLanes : unmanaged, ILanes<TLanes>;
-
-    /// <summary>One input's weights for the rows of a strip.</summary>
-    static abstract void Load<TLanes>(byte* input, int at, TLanes lowScale, TLanes highScale, out TLanes low, out TLanes high)
+    /// <summary>One input's weights for the rows of a strip: see <see cref="Panel.Rows"/>.</summary>
+    static abstract void Load<TLanes>(byte* input, int at, out TLanes low, out TLanes high)
         where TLanes : unmanaged, ILanes<TLanes>;
 
     /// <summary>Writes a group. Weights are [rows][stride]; rows and inputs that are missing become 0.</summary>

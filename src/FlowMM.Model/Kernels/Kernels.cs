@@ -35,6 +35,13 @@ internal abstract unsafe class Kernels
     /// <param name="scratch"><see cref="ScratchLength"/> values that nobody else uses.</param>
     public abstract void GateUp(in Product gate, in Product up, int first, int end, float* scratch);
 
+    /// <summary>Rounds a row of inputs to 16-bit numbers with a scale for each group, for int8 weights.</summary>
+    /// <param name="x">[inputs].</param>
+    /// <param name="inputs">At least 1.</param>
+    /// <param name="numbers">[groups * 64], written; what is beyond the inputs becomes 0.</param>
+    /// <param name="scales">[groups], written.</param>
+    public abstract void Round(float* x, int inputs, short* numbers, float* scales);
+
     /// <summary>x / sqrt(mean(x^2) + eps) * w.</summary>
     public abstract void Norm(float* x, float* weight, int width, float epsilon, float* y);
 

@@ -10,36 +10,67 @@ internal sealed unsafe class Kernels<TLanes> : Kernels
     /// <inheritdoc/>
     public override void Multiply(in Product product, int first, int end, float* scratch)
     {
-        switch (product.Matrix.Type)
+        float* tile = scratch + (Panel.Depth * Panel.Rows);
+        int panel = first;
+        if (product is { Decoding: true, Rows: 1, Numbers: null })
         {
-            case WeightType.F32:
-                Multiply<Float32Format>(product, first, end, scratch);
-                break;
-            case WeightType.Bf16:
-                Multiply<BFloat16Format>(product, first, end, scratch);
-                break;
-            default:
-                Multiply<Int8Format>(product, first, end, scratch);
-                break;
+            for (; panel + 2 <= end; panel += 2)
+            {
+                Begin(product, panel, 0, 1, tile, Panel.Rows);
+                Begin(product, panel + 1, 0, 1, tile + Panel.Rows, Panel.Rows);
+                Pair(product.Matrix, product.Matrix, panel, panel + 1, product.X, tile);
+                Finish(product, panel, 0, 1, tile, Panel.Rows);
+                Finish(product, panel + 1, 0, 1, tile + Panel.Rows, Panel.Rows);
+            }
+        }
+
+        for (; panel < end; panel++)
+        {
+            for (int row = 0; row < product.Rows; row += RowBlock)
+            {
+                // A decoding step computes rows that nobody wants; a panel may have rows that the matrix has not.
+                int rows = Math.Min(RowBlock, product.Rows - row);
+                bool whole = !product.Decoding && (panel + 1) * Panel.Rows <= product.Matrix.Rows;
+                float* to = whole ? product.Y + (row * product.YStride) + (panel * Panel.Rows) : tile;
+                long stride = whole ? product.YStride : Panel.Rows;
+                Begin(product, panel, row, rows, to, stride);
+                Add(product, panel, row, rows, to, stride, scratch);
+                Finish(product, panel, row, rows, to, stride);
+            }
         }
     }
 
     /// <inheritdoc/>
     public override void GateUp(in Product gate, in Product up, int first, int end, float* scratch)
     {
-        switch (gate.Matrix.Type)
+        float* gates = scratch + (Panel.Depth * Panel.Rows);
+        for (int panel = first; panel < end; panel++)
         {
-            case WeightType.F32:
-                GateUp<Float32Format>(gate, up, first, end, scratch);
-                break;
-            case WeightType.Bf16:
-                GateUp<BFloat16Format>(gate, up, first, end, scratch);
-                break;
-            default:
-                GateUp<Int8Format>(gate, up, first, end, scratch);
-                break;
+            for (int row = 0; row < gate.Rows; row += RowBlock)
+            {
+                int rows = Math.Min(RowBlock, gate.Rows - row);
+                bool pair = gate is { Decoding: true, Rows: 1, Numbers: null };
+                float* ups = gates + (pair ? Panel.Rows : RowBlock * Panel.Rows);
+                Begin(gate, panel, row, rows, gates, Panel.Rows);
+                Begin(up, panel, row, rows, ups, Panel.Rows);
+                if (pair)
+                {
+                    Pair(gate.Matrix, up.Matrix, panel, panel, gate.X, gates);
+                }
+                else
+                {
+                    Add(gate, panel, row, rows, gates, Panel.Rows, scratch);
+                    Add(up, panel, row, rows, ups, Panel.Rows, scratch);
+                }
+
+                Rows<TLanes>.Gate(gates, ups, rows * Panel.Rows);
+                Finish(gate, panel, row, rows, gates, Panel.Rows);
+            }
         }
     }
+
+    /// <inheritdoc/>
+    public override void Round(float* x, int inputs, short* numbers, float* scales) => ByteProducts<TLanes>.Round(x, inputs, numbers, scales);
 
     /// <inheritdoc/>
     public override void Norm(float* x, float* weight, int width, float epsilon, float* y) => Rows<TLanes>.Norm(x, weight, width, epsilon, y);
@@ -54,111 +85,115 @@ internal sealed unsafe class Kernels<TLanes> : Kernels
     public override void Join(float* parts, long stride, int count, int width, float* output) =>
         Attention<TLanes>.Join(parts, stride, count, width, output);
 
-    private static void Multiply<TFormat>(in Product product, int first, int end, float* scratch)
-        where TFormat : unmanaged, IWeightFormat
-    {
-        float* tile = scratch + (Panel.Depth * Panel.Rows);
-        int panel = first;
-        for (; product.Rows == 1 && panel + 2 <= end; panel += 2)
-        {
-            Begin(product, panel, 0, 1, tile, Panel.Rows);
-            Begin(product, panel + 1, 0, 1, tile + Panel.Rows, Panel.Rows);
-            Pair<TFormat>(product.Matrix, product.Matrix, panel, panel + 1, product.X, tile);
-            Finish(product, panel, 0, 1, tile, Panel.Rows);
-            Finish(product, panel + 1, 0, 1, tile + Panel.Rows, Panel.Rows);
-        }
-
-        for (; panel < end; panel++)
-        {
-            for (int row = 0; row < product.Rows; row += RowBlock)
-            {
-                int rows = Math.Min(RowBlock, product.Rows - row);
-                bool whole = (panel + 1) * Panel.Rows <= product.Matrix.Rows;
-                float* to = whole ? product.Y + (row * product.YStride) + (panel * Panel.Rows) : tile;
-                long stride = whole ? product.YStride : Panel.Rows;
-                Begin(product, panel, row, rows, to, stride);
-                for (int k = 0; k < product.Matrix.Inputs; k += Panel.Depth)
-                {
-                    AddDepth<TFormat>(product, panel, k, row, rows, to, stride, scratch);
-                }
-
-                Finish(product, panel, row, rows, to, stride);
-            }
-        }
-    }
-
-    private static void GateUp<TFormat>(in Product gate, in Product up, int first, int end, float* scratch)
-        where TFormat : unmanaged, IWeightFormat
-    {
-        float* gates = scratch + (Panel.Depth * Panel.Rows), ups = gates + (RowBlock * Panel.Rows);
-        for (int panel = first; panel < end; panel++)
-        {
-            for (int row = 0; row < gate.Rows; row += RowBlock)
-            {
-                int rows = Math.Min(RowBlock, gate.Rows - row);
-                if (gate.Rows == 1)
-                {
-                    ups = gates + Panel.Rows;
-                }
-
-                Begin(gate, panel, row, rows, gates, Panel.Rows);
-                Begin(up, panel, row, rows, ups, Panel.Rows);
-                if (gate.Rows == 1)
-                {
-                    Pair<TFormat>(gate.Matrix, up.Matrix, panel, panel, gate.X, gates);
-                }
-
-                for (int k = 0; gate.Rows > 1 && k < gate.Matrix.Inputs; k += Panel.Depth)
-                {
-                    AddDepth<TFormat>(gate, panel, k, row, rows, gates, Panel.Rows, scratch);
-                    AddDepth<TFormat>(up, panel, k, row, rows, ups, Panel.Rows, scratch);
-                }
-
-                Rows<TLanes>.Gate(gates, ups, rows * Panel.Rows);
-                Finish(gate, panel, row, rows, gates, Panel.Rows);
-            }
-        }
-    }
-
     /// <summary>One row of inputs times two panels, of one matrix or of two.</summary>
-    private static void Pair<TFormat>(PackedMatrix a, PackedMatrix b, int panelA, int panelB, float* x, float* tile)
-        where TFormat : unmanaged, IWeightFormat
+    private static void Pair(PackedMatrix a, PackedMatrix b, int panelA, int panelB, float* x, float* tile)
     {
         for (int k = 0; k < a.Inputs; k += Panel.Depth)
         {
             int depth = Math.Min(Panel.Depth, a.Inputs - k);
-            Products<TLanes>.Pair<TFormat>(a.At(panelA, k), b.At(panelB, k), depth, x + k, tile, tile + Panel.Rows);
+            if (a.Type == WeightType.F32)
+            {
+                Products<TLanes>.Pair<Float32Format>(a.At(panelA, k), b.At(panelB, k), depth, x + k, tile, tile + Panel.Rows);
+            }
+            else
+            {
+                Products<TLanes>.Pair<BFloat16Format>(a.At(panelA, k), b.At(panelB, k), depth, x + k, tile, tile + Panel.Rows);
+            }
         }
     }
 
-    /// <summary>Adds one depth of a panel's product to a block of rows.</summary>
-    private static void AddDepth<TFormat>(in Product product, int panel, int k, int row, int rows, float* to, long stride, float* scratch)
-        where TFormat : unmanaged, IWeightFormat
+    /// <summary>Adds a panel's product to a block of rows.</summary>
+    private static void Add(in Product product, int panel, int row, int rows, float* to, long stride, float* scratch)
     {
-        int depth = Math.Min(Panel.Depth, product.Matrix.Inputs - k);
-        byte* packed = product.Matrix.At(panel, k);
-        float* weights = (float*)packed;
-        if (typeof(TFormat) != typeof(Float32Format))
+        PackedMatrix matrix = product.Matrix;
+        if (product.Numbers is not null)
         {
-            weights = scratch;
-            Products<TLanes>.Widen<TFormat>(packed, depth, weights);
+            AddNumbers(product, panel, row, rows, to);
+            return;
         }
 
-        float* x = product.X + (row * product.XStride) + k;
+        for (int k = 0; k < matrix.Inputs; k += Panel.Depth)
+        {
+            int depth = Math.Min(Panel.Depth, matrix.Inputs - k);
+            float* x = product.X + (row * product.XStride) + k;
+            if (product.Decoding && TLanes.Many && matrix.Type != WeightType.Int8)
+            {
+                AddStreaming(matrix, panel, k, depth, x, product.XStride, rows, to);
+            }
+            else
+            {
+                AddRows(Widened(matrix, panel, k, depth, scratch), depth, x, product.XStride, rows, to, stride);
+            }
+        }
+    }
+
+    /// <summary>Few rows: the weights come from memory, and pass by once for eight rows.</summary>
+    private static void AddStreaming(PackedMatrix matrix, int panel, int k, int depth, float* x, long xStride, int rows, float* to)
+    {
+        for (int done = 0; done < rows; done += Product.Padding)
+        {
+            if (matrix.Type == WeightType.F32)
+            {
+                Products<TLanes>.Eight<Float32Format>(matrix.At(panel, k), depth, x + (done * xStride), xStride, to + (done * Panel.Rows), Panel.Rows);
+            }
+            else
+            {
+                Products<TLanes>.Eight<BFloat16Format>(matrix.At(panel, k), depth, x + (done * xStride), xStride, to + (done * Panel.Rows), Panel.Rows);
+            }
+        }
+    }
+
+    private static void AddNumbers(in Product product, int panel, int row, int rows, float* to)
+    {
+        int groups = Panel.Groups(product.Matrix.Inputs);
+        byte* weights = product.Matrix.At(panel, 0);
+        short* numbers = product.Numbers + ((long)row * groups * Panel.Group);
+        float* scales = product.Scales + ((long)row * groups);
+        if (rows == 1)
+        {
+            ByteProducts<TLanes>.One(weights, groups, numbers, scales, to);
+            return;
+        }
+
+        for (int done = 0; done < rows; done += 4)
+        {
+            ByteProducts<TLanes>.Four(weights, groups, numbers + ((long)done * groups * Panel.Group), scales + (done * groups), to + (done * Panel.Rows));
+        }
+    }
+
+    private static float* Widened(PackedMatrix matrix, int panel, int k, int depth, float* scratch)
+    {
+        byte* packed = matrix.At(panel, k);
+        switch (matrix.Type)
+        {
+            case WeightType.F32:
+                return (float*)packed;
+            case WeightType.Bf16:
+                Products<TLanes>.Widen<BFloat16Format>(packed, depth, scratch);
+                return scratch;
+            default:
+                ByteProducts<TLanes>.Widen(packed, depth, scratch);
+                return scratch;
+        }
+    }
+
+    /// <summary>Many rows: the weights lie in the cache, the rows stream by.</summary>
+    private static void AddRows(float* weights, int depth, float* x, long xStride, int rows, float* to, long stride)
+    {
         int done = 0;
         for (; TLanes.Many && rows - done >= 12; done += 12)
         {
-            Products<TLanes>.Twelve(weights, depth, x + (done * product.XStride), product.XStride, to + (done * stride), stride);
+            Products<TLanes>.Twelve(weights, depth, x + (done * xStride), xStride, to + (done * stride), stride);
         }
 
         for (; rows - done >= 4; done += 4)
         {
-            Products<TLanes>.Four(weights, depth, x + (done * product.XStride), product.XStride, to + (done * stride), stride);
+            Products<TLanes>.Four(weights, depth, x + (done * xStride), xStride, to + (done * stride), stride);
         }
 
         for (; done < rows; done++)
         {
-            Products<TLanes>.One(weights, depth, x + (done * product.XStride), to + (done * stride));
+            Products<TLanes>.One(weights, depth, x + (done * xStride), to + (done * stride));
         }
     }
 

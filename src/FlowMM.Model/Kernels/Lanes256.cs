@@ -20,7 +20,28 @@ internal readonly unsafe struct Lanes256 : ILanes<Lanes256>
 
     public static Lanes256 Load(float* from) => new(Vector256.Load(from));
 
-    public static Lanes256 Load(sbyte* from) => new(Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(from)));
+    public static void Load(sbyte* from, out Lanes256 first, out Lanes256 second)
+    {
+        Vector256<int> pairs = Avx2.ConvertToVector256Int16(from).AsInt32();
+        first = new(Vector256.ConvertToSingle((pairs << 16) >> 16));
+        second = new(Vector256.ConvertToSingle(pairs >> 16));
+    }
+
+    public static Lanes256 OfPair(int pair) => new(Vector256.Create(pair).AsSingle());
+
+    public static Lanes256 AddPairs(sbyte* from, Lanes256 pairs, Lanes256 sums)
+    {
+        Vector256<short> weights = Avx2.ConvertToVector256Int16(from);
+        return new((sums._value.AsInt32() + Avx2.MultiplyAddAdjacent(weights, pairs._value.AsInt16())).AsSingle());
+    }
+
+    public static Lanes256 OfWhole(Lanes256 value) => new(Vector256.ConvertToSingle(value._value.AsInt32()));
+
+    public static void Store(Lanes256 value, short* to)
+    {
+        Vector256<int> whole = Vector256.ConvertToInt32(value._value);
+        Vector128.Narrow(whole.GetLower(), whole.GetUpper()).Store(to);
+    }
 
     public static void Load(ushort* from, out Lanes256 even, out Lanes256 odd)
     {

@@ -20,7 +20,24 @@ internal readonly unsafe struct Lanes512 : ILanes<Lanes512>
 
     public static Lanes512 Load(float* from) => new(Vector512.Load(from));
 
-    public static Lanes512 Load(sbyte* from) => new(Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(from))));
+    public static void Load(sbyte* from, out Lanes512 first, out Lanes512 second)
+    {
+        Vector512<int> pairs = Avx512BW.ConvertToVector512Int16(Vector256.Load(from)).AsInt32();
+        first = new(Vector512.ConvertToSingle((pairs << 16) >> 16));
+        second = new(Vector512.ConvertToSingle(pairs >> 16));
+    }
+
+    public static Lanes512 OfPair(int pair) => new(Vector512.Create(pair).AsSingle());
+
+    public static Lanes512 AddPairs(sbyte* from, Lanes512 pairs, Lanes512 sums)
+    {
+        Vector512<short> weights = Avx512BW.ConvertToVector512Int16(Vector256.Load(from));
+        return new((sums._value.AsInt32() + Avx512BW.MultiplyAddAdjacent(weights, pairs._value.AsInt16())).AsSingle());
+    }
+
+    public static Lanes512 OfWhole(Lanes512 value) => new(Vector512.ConvertToSingle(value._value.AsInt32()));
+
+    public static void Store(Lanes512 value, short* to) => Avx512F.ConvertToVector256Int16(Vector512.ConvertToInt32(value._value)).Store(to);
 
     public static void Load(ushort* from, out Lanes512 even, out Lanes512 odd)
     {

@@ -19,12 +19,31 @@ internal readonly unsafe struct LanesPortable : ILanes<LanesPortable>
 
     public static LanesPortable Load(float* from) => new(*(Vector<float>*)from);
 
-    /// <summary>Reads a whole register of bytes, of which it uses the first quarter: what is read ends that much before its memory does.</summary>
-    public static LanesPortable Load(sbyte* from)
+    public static void Load(sbyte* from, out LanesPortable first, out LanesPortable second)
     {
-        Vector.Widen(*(Vector<sbyte>*)from, out Vector<short> half, out _);
-        Vector.Widen(half, out Vector<int> quarter, out _);
-        return new(Vector.ConvertToSingle(quarter));
+        Vector<int> pairs = Pairs(from);
+        first = new(Vector.ConvertToSingle((pairs << 16) >> 16));
+        second = new(Vector.ConvertToSingle(pairs >> 16));
+    }
+
+    public static LanesPortable OfPair(int pair) => new(Vector.AsVectorSingle(new Vector<int>(pair)));
+
+    public static LanesPortable AddPairs(sbyte* from, LanesPortable pairs, LanesPortable sums)
+    {
+        Vector<int> weights = Pairs(from), numbers = Vector.AsVectorInt32(pairs._value);
+        Vector<int> first = ((weights << 16) >> 16) * ((numbers << 16) >> 16), second = (weights >> 16) * (numbers >> 16);
+        return new(Vector.AsVectorSingle(Vector.AsVectorInt32(sums._value) + first + second));
+    }
+
+    public static LanesPortable OfWhole(LanesPortable value) => new(Vector.ConvertToSingle(Vector.AsVectorInt32(value._value)));
+
+    public static void Store(LanesPortable value, short* to)
+    {
+        Vector<int> whole = Vector.ConvertToInt32(value._value);
+        for (int i = 0; i < Count; i++)
+        {
+            to[i] = (short)whole[i];
+        }
     }
 
     public static void Load(ushort* from, out LanesPortable even, out LanesPortable odd)
@@ -74,5 +93,12 @@ internal readonly unsafe struct LanesPortable : ILanes<LanesPortable>
         }
 
         return largest;
+    }
+
+    /// <summary>Pairs of bytes as pairs of 16 bits. A whole register is read, and half of it used: what is read ends that much before its memory does.</summary>
+    private static Vector<int> Pairs(sbyte* from)
+    {
+        Vector.Widen(*(Vector<sbyte>*)from, out Vector<short> half, out _);
+        return Vector.AsVectorInt32(half);
     }
 }

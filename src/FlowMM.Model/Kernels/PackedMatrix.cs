@@ -104,12 +104,11 @@ internal sealed unsafe partial class PackedMatrix : IDisposable
         for (int k = 0; k < Inputs; k++)
         {
             byte* group = At(row / Panel.Rows, k);
-            int at = (k % Panel.Group * Panel.Rows) + within;
             to[k] = Type switch
             {
-                WeightType.F32 => ((float*)group)[at],
+                WeightType.F32 => ((float*)group)[(k % Panel.Group * Panel.Rows) + within],
                 WeightType.Bf16 => BFloat16Format.Value(group, k % Panel.Group, within),
-                _ => ((float*)group)[within] * ((sbyte*)group + Int8Format.HeaderBytes)[at],
+                _ => Int8Format.Value(group, k % Panel.Group, within),
             };
         }
     }

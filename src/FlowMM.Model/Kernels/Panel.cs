@@ -18,10 +18,6 @@ internal static class Panel
     /// </summary>
     public const int Depth = 256;
 
-    /// <summary>Registers of width TLanes that a half of a panel takes.</summary>
-    public static int Strips<TLanes>()
-        where TLanes : unmanaged, ILanes<TLanes> => Half / TLanes.Count;
-
     /// <summary>Panels of so many rows.</summary>
     public static int Count(int rows) => (rows + Rows - 1) / Rows;
 

@@ -16,6 +16,9 @@ internal enum ProductStart
 /// <summary>y = x W^T, on top of <see cref="ProductStart"/>. Memory is the caller's; rows of x and y may lie apart.</summary>
 internal readonly unsafe struct Product
 {
+    /// <summary>Rows that kernels of a decoding step take at once; the last ones may be anything.</summary>
+    public const int Padding = 8;
+
     public required PackedMatrix Matrix { get; init; }
 
     /// <summary>[Rows][XStride], of which the first inputs count.</summary>
@@ -34,4 +37,13 @@ internal readonly unsafe struct Product
 
     /// <summary>One a row of the matrix; null without one.</summary>
     public float* Bias { get; init; }
+
+    /// <summary>True in a decoding step: X may be read up to a multiple of <see cref="Padding"/> rows, and int8 weights take <see cref="Numbers"/>.</summary>
+    public bool Decoding { get; init; }
+
+    /// <summary>The rows of X as 16-bit numbers, [padded rows][groups * 64], for int8 weights in a decoding step.</summary>
+    public short* Numbers { get; init; }
+
+    /// <summary>What the numbers are multiplied with, [padded rows][groups].</summary>
+    public float* Scales { get; init; }
 }

@@ -19,34 +19,68 @@ internal static unsafe class Products<TLanes>
         {
             byte* a = first, b = second;
             TLanes a0 = TLanes.Zero, a1 = TLanes.Zero, b0 = TLanes.Zero, b1 = TLanes.Zero;
-            for (int start = 0; start < depth; start += Panel.Group)
+            float* end = x + depth;
+            for (float* input = x; input < end; input++, a += TFormat.InputBytes, b += TFormat.InputBytes)
             {
-                TFormat.Scales(a, at, out TLanes sa0, out TLanes sa1);
-                TFormat.Scales(b, at, out TLanes sb0, out TLanes sb1);
-                byte* wa = a + TFormat.HeaderBytes, wb = b + TFormat.HeaderBytes;
-                float* end = x + Math.Min(depth, start + Panel.Group);
-                for (float* input = x + start; input < end; input++)
-                {
-                    TLanes value = TLanes.Of(*input);
-                    TFormat.Load(wa, at, sa0, sa1, out TLanes w0, out TLanes w1);
-                    TFormat.Load(wb, at, sb0, sb1, out TLanes v0, out TLanes v1);
-                    a0 = TLanes.MultiplyAdd(w0, value, a0);
-                    a1 = TLanes.MultiplyAdd(w1, value, a1);
-                    b0 = TLanes.MultiplyAdd(v0, value, b0);
-                    b1 = TLanes.MultiplyAdd(v1, value, b1);
-                    wa += TFormat.InputBytes;
-                    wb += TFormat.InputBytes;
-                }
-
-                a += TFormat.GroupBytes;
-                b += TFormat.GroupBytes;
+                TLanes value = TLanes.Of(*input);
+                TFormat.Load(a, at, out TLanes w0, out TLanes w1);
+                TFormat.Load(b, at, out TLanes v0, out TLanes v1);
+                a0 = TLanes.MultiplyAdd(w0, value, a0);
+                a1 = TLanes.MultiplyAdd(w1, value, a1);
+                b0 = TLanes.MultiplyAdd(v0, value, b0);
+                b1 = TLanes.MultiplyAdd(v1, value, b1);
             }
 
-            Increase(y + at, a0);
-            Increase(y + Panel.Half + at, a1);
-            Increase(z + at, b0);
-            Increase(z + Panel.Half + at, b1);
+            Increase(y + at, a0, a1);
+            Increase(z + at, b0, b1);
         }
+    }
+
+    /// <summary>Eight rows of inputs: 16 sums while the weights stream by once, for widths that have the registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Eight<TFormat>(byte* weights, int depth, float* x, long stride, float* y, long yStride)
+        where TFormat : unmanaged, IWeightFormat
+    {
+        TLanes a0 = TLanes.Zero, a1 = TLanes.Zero, b0 = TLanes.Zero, b1 = TLanes.Zero, c0 = TLanes.Zero, c1 = TLanes.Zero, d0 = TLanes.Zero, d1 = TLanes.Zero;
+        TLanes e0 = TLanes.Zero, e1 = TLanes.Zero, f0 = TLanes.Zero, f1 = TLanes.Zero, g0 = TLanes.Zero, g1 = TLanes.Zero, h0 = TLanes.Zero, h1 = TLanes.Zero;
+        float* p = x, q = x + (3 * stride), r = x + (6 * stride);
+        for (float* end = x + depth; p < end; p++, q++, r++, weights += TFormat.InputBytes)
+        {
+            TFormat.Load(weights, 0, out TLanes low, out TLanes high);
+            TLanes value = TLanes.Of(p[0]);
+            a0 = TLanes.MultiplyAdd(low, value, a0);
+            a1 = TLanes.MultiplyAdd(high, value, a1);
+            value = TLanes.Of(p[stride]);
+            b0 = TLanes.MultiplyAdd(low, value, b0);
+            b1 = TLanes.MultiplyAdd(high, value, b1);
+            value = TLanes.Of(p[2 * stride]);
+            c0 = TLanes.MultiplyAdd(low, value, c0);
+            c1 = TLanes.MultiplyAdd(high, value, c1);
+            value = TLanes.Of(q[0]);
+            d0 = TLanes.MultiplyAdd(low, value, d0);
+            d1 = TLanes.MultiplyAdd(high, value, d1);
+            value = TLanes.Of(q[stride]);
+            e0 = TLanes.MultiplyAdd(low, value, e0);
+            e1 = TLanes.MultiplyAdd(high, value, e1);
+            value = TLanes.Of(q[2 * stride]);
+            f0 = TLanes.MultiplyAdd(low, value, f0);
+            f1 = TLanes.MultiplyAdd(high, value, f1);
+            value = TLanes.Of(r[0]);
+            g0 = TLanes.MultiplyAdd(low, value, g0);
+            g1 = TLanes.MultiplyAdd(high, value, g1);
+            value = TLanes.Of(r[stride]);
+            h0 = TLanes.MultiplyAdd(low, value, h0);
+            h1 = TLanes.MultiplyAdd(high, value, h1);
+        }
+
+        Increase(y, a0, a1);
+        Increase(y += yStride, b0, b1);
+        Increase(y += yStride, c0, c1);
+        Increase(y += yStride, d0, d1);
+        Increase(y += yStride, e0, e1);
+        Increase(y += yStride, f0, f1);
+        Increase(y += yStride, g0, g1);
+        Increase(y += yStride, h0, h1);
     }
 
     /// <summary>Widens a panel's part to f32: [depth][32].</summary>
@@ -54,22 +88,15 @@ internal static unsafe class Products<TLanes>
     public static void Widen<TFormat>(byte* panel, int depth, float* to)
         where TFormat : unmanaged, IWeightFormat
     {
-        for (int start = 0; start < depth; start += Panel.Group, panel += TFormat.GroupBytes)
+        for (int at = 0; at < Panel.Half; at += TLanes.Count)
         {
-            int inputs = Math.Min(Panel.Group, depth - start);
-            for (int at = 0; at < Panel.Half; at += TLanes.Count)
+            byte* weights = panel;
+            float* row = to + at;
+            for (int k = 0; k < depth; k++, weights += TFormat.InputBytes, row += Panel.Rows)
             {
-                TFormat.Scales(panel, at, out TLanes s0, out TLanes s1);
-                byte* weights = panel + TFormat.HeaderBytes;
-                float* row = to + (start * Panel.Rows) + at;
-                for (int k = 0; k < inputs; k++)
-                {
-                    TFormat.Load(weights, at, s0, s1, out TLanes w0, out TLanes w1);
-                    TLanes.Store(w0, row);
-                    TLanes.Store(w1, row + Panel.Half);
-                    weights += TFormat.InputBytes;
-                    row += Panel.Rows;
-                }
+                TFormat.Load(weights, at, out TLanes low, out TLanes high);
+                TLanes.Store(low, row);
+                TLanes.Store(high, row + Panel.Half);
             }
         }
     }

@@ -21,7 +21,7 @@ public sealed class ProductTests
             (int batch, int rows, int inputs) = (random.Next(1, 30), random.Next(1, 100), random.Next(1, 700));
             float[] x = Matrices.Random(random, batch * inputs), bias = Matrices.Random(random, rows);
             using PackedMatrix matrix = Matrices.Pack(Matrices.Random(random, rows * inputs), rows, inputs, type);
-            double[] expected = Matrices.Product(x, Matrices.Seen(matrix), batch, rows, inputs);
+            double[] expected = Matrices.Exact(x, Matrices.Seen(matrix), batch, rows, inputs);
             float[]? other = null;
             foreach (KernelPath path in KernelPaths.Available)
             {
@@ -57,6 +57,29 @@ public sealed class ProductTests
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Types))]
+    public void Decode_OfRandomBatches_EqualsF64AndEachRowAlone(WeightType type)
+    {
+        Random random = new(12);
+        for (int i = 0; i < Shapes; i++)
+        {
+            (int batch, int rows, int inputs) = (random.Next(1, 20), random.Next(1, 130), random.Next(1, 600));
+            float[] x = Matrices.Random(random, batch * inputs);
+            using PackedMatrix matrix = Matrices.Pack(Matrices.Random(random, rows * inputs), rows, inputs, type);
+            double[] expected = Matrices.Exact(x, Matrices.Seen(matrix), batch, rows, inputs);
+            foreach (KernelPath path in KernelPaths.Available)
+            {
+                float[] y = Matrices.Decode(Own.For(path), matrix, x, batch);
+                Assert.All(expected.Zip(y), pair => Assert.Equal(pair.First, pair.Second, 1e-3));
+                for (int row = 0; row < batch; row++)
+                {
+                    Assert.Equal(y[(row * rows)..((row + 1) * rows)], Matrices.Decode(Own.For(path), matrix, x[(row * inputs)..((row + 1) * inputs)], 1));
+                }
+            }
+        }
+    }
+
     [Fact]
     public void Multiply_KeepingWhatIsThere_AddsAndLeavesTheGap()
     {
@@ -66,7 +89,7 @@ public sealed class ProductTests
             const int Rows = 40, Inputs = 70, Stride = 50;
             float[] x = Matrices.Random(random, batch * Inputs), begun = Matrices.Random(random, batch * Stride), bias = Matrices.Random(random, Rows);
             using PackedMatrix matrix = Matrices.Pack(Matrices.Random(random, Rows * Inputs), Rows, Inputs, WeightType.F32);
-            double[] expected = Matrices.Product(x, Matrices.Seen(matrix), batch, Rows, Inputs);
+            double[] expected = Matrices.Exact(x, Matrices.Seen(matrix), batch, Rows, Inputs);
             float[] y = Matrices.Multiply(Own.For(KernelPaths.Available[^1]), matrix, x, batch, begun, Stride, ProductStart.Kept, bias);
             for (int j = 0; j < y.Length; j++)
             {
@@ -87,7 +110,7 @@ public sealed class ProductTests
             float[] x = Matrices.Random(random, batch * Inputs);
             using PackedMatrix gate = Matrices.Pack(Matrices.Random(random, Rows * Inputs), Rows, Inputs, type);
             using PackedMatrix up = Matrices.Pack(Matrices.Random(random, Rows * Inputs), Rows, Inputs, type);
-            double[] gates = Matrices.Product(x, Matrices.Seen(gate), batch, Rows, Inputs), ups = Matrices.Product(x, Matrices.Seen(up), batch, Rows, Inputs);
+            double[] gates = Matrices.Exact(x, Matrices.Seen(gate), batch, Rows, Inputs), ups = Matrices.Exact(x, Matrices.Seen(up), batch, Rows, Inputs);
             foreach (KernelPath path in KernelPaths.Available)
             {
                 float[] y = new float[batch * Rows], scratch = new float[Own.ScratchLength];
