@@ -39,7 +39,7 @@ public sealed class ChatModel : IDisposable
         files.Skip(n => n.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (decoder.TiedEmbeddings && n.EndsWith("lm_head.weight", StringComparison.Ordinal)));
         files.CheckAllUsed();
         Weights = compute?.Weights;
-        Digest = files.Digest(Weights is null or WeightType.F32 ? "" : Weights.ToString()!);
+        Digest = device.type == DeviceType.META ? "" : files.Digest(Weights is null or WeightType.F32 ? "" : Weights.ToString()!);
 
         WeightSource Part(PartNames names) => new(files, names, device, dtype);
     }
@@ -47,7 +47,10 @@ public sealed class ChatModel : IDisposable
     /// <summary>The folder's name.</summary>
     public string Name { get; }
 
-    /// <summary>SHA-256 over configuration, weights and what narrows them, lower-case hexadecimal: equal where caches are exchangeable.</summary>
+    /// <summary>
+    /// SHA-256 over configuration, weights and what narrows them, lower-case hexadecimal: equal where caches are exchangeable. Empty on a
+    /// device without memory.
+    /// </summary>
     public string Digest { get; }
 
     /// <summary>config.json's model_type.</summary>
@@ -118,7 +121,7 @@ public sealed class ChatModel : IDisposable
 
     /// <summary>Loads a checkpoint. Weights are mapped and read one by one, so that loading takes little more memory than the model.</summary>
     /// <param name="directory">Its folder.</param>
-    /// <param name="device">Where it is to run.</param>
+    /// <param name="device">Where it is to run; META: names and shapes are checked and no weight is read.</param>
     /// <param name="dtype">Type to keep weights and cache in.</param>
     /// <param name="kernels">How it computes on a CPU in f32; null: as the options' defaults say.</param>
     /// <param name="progress">Told after every tensor; null when nobody waits.</param>

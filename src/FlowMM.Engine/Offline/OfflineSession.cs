@@ -54,4 +54,7 @@ public sealed record OfflineInput
 
     /// <summary>Sees the queries, as one segment that begins with the first token; null when nobody needs them.</summary>
     public IQueryObserver? Observer { get; init; }
+
+    /// <summary>What the observer calls the first token: 0 (default) for a segment's, the logical index for a tail's.</summary>
+    public int ObservedFrom { get; init; }
 }

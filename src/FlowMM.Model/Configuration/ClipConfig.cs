@@ -21,6 +21,8 @@ internal sealed record ClipConfig : VisionConfig
 
     public int Patches => ImageSize / PatchSize * (ImageSize / PatchSize);
 
+    public override string Kind => $"CLIP of {FeatureLayer} layers, {ImageSize} x {ImageSize} pixels";
+
     public override int Tokens => ProjectedTokens ?? (Patches + (DropClass ? 0 : 1));
 
     public override int Side => ImageSize;

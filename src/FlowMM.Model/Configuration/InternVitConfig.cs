@@ -26,6 +26,8 @@ internal sealed record InternVitConfig : VisionConfig
 
     public int Patches => ImageSize / PatchSize * (ImageSize / PatchSize);
 
+    public override string Kind => $"InternViT of {FeatureLayer} layers, tiles of {ImageSize} x {ImageSize} pixels";
+
     public override int Tokens => Patches / (Merge * Merge);
 
     public override int Side => ImageSize;

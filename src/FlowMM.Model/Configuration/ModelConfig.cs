@@ -25,7 +25,18 @@ internal sealed record ModelConfig
     {
         string path = Path.Combine(directory, "config.json");
         using JsonDocument json = JsonFile.Read(path);
-        JsonFields root = new(path, json.RootElement);
+        try
+        {
+            return Read(directory, new JsonFields(path, json.RootElement));
+        }
+        catch (Exception error) when (error is InvalidOperationException or FormatException)
+        {
+            throw new CheckpointException(path, "a setting is not what the format asks for: " + error.Message, error);
+        }
+    }
+
+    private static ModelConfig Read(string directory, JsonFields root)
+    {
         IModelFamily family = ModelFamilies.Of(root);
         return new ModelConfig
         {

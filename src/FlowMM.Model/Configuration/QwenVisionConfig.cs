@@ -23,6 +23,8 @@ internal sealed record QwenVisionConfig : VisionConfig
     /// <summary>Base of the rotary angles.</summary>
     public required double Theta { get; init; }
 
+    public override string Kind => $"windowed tower of {Layers} layers, pictures of any size";
+
     public override int Tokens => 0;
 
     public override int Side => 0;

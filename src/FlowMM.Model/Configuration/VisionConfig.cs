@@ -13,6 +13,9 @@ internal abstract record VisionConfig
 
     public required int PatchSize { get; init; }
 
+    /// <summary>The tower in words.</summary>
+    public abstract string Kind { get; }
+
     /// <summary>Rows that the decoder reads for a picture, or a tile of one; 0 when they depend on its size.</summary>
     public abstract int Tokens { get; }
 

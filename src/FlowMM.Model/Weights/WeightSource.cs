@@ -30,8 +30,9 @@ internal sealed class WeightSource
     /// <exception cref="CheckpointException">It is missing, of another shape, or not floating point.</exception>
     public Tensor Read(string name, params long[] shape)
     {
+        Source source = Find(name, shape);
         Tensor target = empty(shape, _dtype, _device);
-        Fill(target, name, shape);
+        Fill(target, source);
         return target.DetachFromDisposeScope();
     }
 
@@ -41,12 +42,13 @@ internal sealed class WeightSource
     /// <exception cref="CheckpointException">One is missing, of another shape, or not floating point.</exception>
     public Tensor ReadRows(IReadOnlyList<(string Name, int Rows)> parts, params long[] rest)
     {
+        Source[] sources = [.. parts.Select(p => Find(p.Name, [p.Rows, .. rest]))];
         Tensor target = empty([parts.Sum(p => p.Rows), .. rest], _dtype, _device);
         long row = 0;
-        foreach ((string name, int rows) in parts)
+        foreach ((Source source, int rows) in sources.Zip(parts.Select(p => p.Rows)))
         {
             using Tensor place = target.narrow(0, row, rows);
-            Fill(place, name, [rows, .. rest]);
+            Fill(place, source);
             row += rows;
         }
 
@@ -60,7 +62,8 @@ internal sealed class WeightSource
         _files.Skip(n => n.StartsWith(found, StringComparison.Ordinal));
     }
 
-    private void Fill(Tensor target, string name, long[] shape)
+    /// <summary>Where a tensor is, its type and shape checked, before memory is taken for it.</summary>
+    private Source Find(string name, long[] shape)
     {
         WeightPlace place = _layout.Find(name);
         (string path, SafeTensorsFile file) = _files.Holding(place.Name);
@@ -72,13 +75,22 @@ internal sealed class WeightSource
                 path, $"tensor '{place.Name}' has the shape [{string.Join(", ", found)}]; the configuration asks for [{string.Join(", ", whole)}].");
         }
 
-        if (file.TypeOf(place.Name) is not (ScalarType.Float64 or ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16))
+        return file.TypeOf(place.Name) is ScalarType.Float64 or ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16
+            ? new Source(file, place)
+            : throw new CheckpointException(path, $"tensor '{place.Name}' holds {file.TypeOf(place.Name)}; weights must be floating point.");
+    }
+
+    private void Fill(Tensor target, Source source)
+    {
+        string name = source.Place.Name;
+        using Tensor flat = target.view(-1);
+        if (_device.type != DeviceType.META)
         {
-            throw new CheckpointException(path, $"tensor '{place.Name}' holds {file.TypeOf(place.Name)}; weights must be floating point.");
+            source.File.Read(name, source.Place.Part * flat.numel(), flat);
         }
 
-        using Tensor flat = target.view(-1);
-        file.Read(place.Name, place.Part * flat.numel(), flat);
-        _files.Read(place.Name, flat.numel() * file.TypeOf(place.Name).ElementSize());
+        _files.Read(name, flat.numel() * source.File.TypeOf(name).ElementSize());
     }
+
+    private sealed record Source(SafeTensorsFile File, WeightPlace Place);
 }
