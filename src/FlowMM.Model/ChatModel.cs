@@ -16,6 +16,8 @@ namespace FlowMM.Model;
 public sealed class ChatModel : IDisposable
 {
     private readonly ModelConfig _config;
+    // The kernels' memory is the model's: a pass at a time.
+    private readonly Lock _pass = new();
     private readonly CpuCompute? _compute;
     private readonly Decoder _decoder;
     private readonly IVisionEncoder? _vision;
@@ -180,6 +182,7 @@ public sealed class ChatModel : IDisposable
     public Tensor Forward(IReadOnlyList<SequenceChunk> chunks)
     {
         ArgumentOutOfRangeException.ThrowIfZero(chunks.Count);
+        using Lock.Scope pass = _pass.EnterScope();
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         foreach (SequenceChunk chunk in chunks)
