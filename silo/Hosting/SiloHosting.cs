@@ -71,7 +71,7 @@ public static class SiloHosting
         }
 
         torch.ScalarType dtype = model.DType switch { "bfloat16" => torch.ScalarType.BFloat16, "float16" => torch.ScalarType.Float16, _ => torch.ScalarType.Float32 };
-        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype, progress: new LoadingLog(logger));
+        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype, template: model.ChatTemplate, progress: new LoadingLog(logger));
     }
 
     private static void ConfigureSilo(ISiloBuilder silo, SiloSettings settings, ConfigurationOptions redis, string cluster)

@@ -23,7 +23,6 @@ public sealed class ChatModel : IDisposable
         (_config, Device, Dtype) = (config, device, dtype);
         Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
         Tokenizer = TextTokenizer.Load(directory);
-        Template = ChatTemplate.Load(directory);
         Images = config.Vision is null ? null : LoadImages(directory, config.Vision);
         ImageTokenId = config.Parts.ImageToken is string token
             ? Tokenizer.FindAdded(token) ?? throw new CheckpointException(Path.Combine(directory, "tokenizer.json"), $"the token '{token}' is missing.")
@@ -69,7 +68,7 @@ public sealed class ChatModel : IDisposable
     public TextTokenizer Tokenizer { get; }
 
     /// <summary>Messages to text.</summary>
-    public ChatTemplate Template { get; }
+    public required ChatTemplate Template { get; init; }
 
     /// <summary>Pictures to pixels; null for a text model.</summary>
     public ImagePreprocessor? Images { get; }
@@ -112,14 +111,16 @@ public sealed class ChatModel : IDisposable
     /// <param name="device">Where it is to run; META: names and shapes are checked and no weight is read.</param>
     /// <param name="dtype">Type to keep weights and cache in.</param>
     /// <param name="progress">Told after every tensor; null when nobody waits.</param>
+    /// <param name="template">A chat template's file to use instead of the checkpoint's own; null for that.</param>
     /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
-    public static ChatModel Load(string directory, Device device, ScalarType dtype, IProgress<LoadProgress>? progress = null)
+    public static ChatModel Load(string directory, Device device, ScalarType dtype, IProgress<LoadProgress>? progress = null, string? template = null)
     {
         ModelConfig config = ModelConfig.Read(directory);
+        ChatTemplate chat = ChatTemplate.Load(directory, template);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         using WeightFiles files = WeightFiles.Open(directory, progress);
-        return new ChatModel(directory, config, files, device, dtype);
+        return new ChatModel(directory, config, files, device, dtype) { Template = chat };
     }
 
     /// <summary>Cache memory for many sessions of this model; the caller disposes it after their caches.</summary>
