@@ -69,7 +69,12 @@ public static class SiloHosting
         }
 
         torch.ScalarType dtype = model.DType == "bfloat16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
-        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype);
+        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype, new KernelOptions
+        {
+            Enabled = model.Kernels,
+            Weights = Enum.Parse<WeightType>(model.Weights, ignoreCase: true),
+            Threads = engine.Threads,
+        });
     }
 
     private static void ConfigureSilo(ISiloBuilder silo, SiloSettings settings, ConfigurationOptions redis, string cluster)
