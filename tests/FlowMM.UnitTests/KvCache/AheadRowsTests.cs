@@ -39,7 +39,8 @@ public sealed class AheadRowsTests
             Assert.Equal(0, found.Squares[h][0]);
             for (int i = 0; i < L; i++)
             {
-                Assert.Equal(expected[i], found.Squares[h][i], 1e-5 * Math.Max(1e-3, expected[i]));
+                // f32 probabilities: what is lost in 1 - p of a key that takes nearly all comes back squared.
+                Assert.Equal(expected[i], found.Squares[h][i], 1e-4 * Math.Max(1e-3, expected[i]));
             }
         }
     }
