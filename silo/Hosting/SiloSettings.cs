@@ -36,9 +36,19 @@ public sealed class ModelSettings
     /// <summary>A chat template's file, plain Jinja or JSON that holds one, to use instead of the checkpoint's own. Null: that.</summary>
     public string? ChatTemplate { get; set; }
 
-    /// <summary>Type of weights and cache: float32 or bfloat16. Default float32.</summary>
-    [RegularExpression("float32|bfloat16", ErrorMessage = "FlowMM:Model:DType must be float32 or bfloat16.")]
+    /// <summary>Type of weights and cache: float32, bfloat16 or float16. Default float32.</summary>
+    [RegularExpression("float32|bfloat16|float16", ErrorMessage = "FlowMM:Model:DType must be float32, bfloat16 or float16.")]
     public string DType { get; set; } = "float32";
+
+    /// <summary>
+    /// What the decoder's matrices are kept in on a CPU with float32: f32, bf16 (half the memory and time of a token; exact for a bf16
+    /// checkpoint) or int8 (a quarter; a scale for each 64 weights). Default f32.
+    /// </summary>
+    [RegularExpression("f32|bf16|int8", ErrorMessage = "FlowMM:Model:Weights must be f32, bf16 or int8.")]
+    public string Weights { get; set; } = "f32";
+
+    /// <summary>Own kernels on a CPU with float32; false computes with the tensor library alone. Default true.</summary>
+    public bool Kernels { get; set; } = true;
 }
 
 /// <summary>Defaults of the deployment for what requests and sessions leave open. Bound from <c>FlowMM:Defaults</c>.</summary>

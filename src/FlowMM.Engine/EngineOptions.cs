@@ -9,7 +9,7 @@ public sealed class EngineOptions
     [Required, RegularExpression(@"cpu|cuda(:\d+)?", ErrorMessage = "FlowMM:Engine:Device must be cpu or cuda:N.")]
     public string Device { get; set; } = "cpu";
 
-    /// <summary>Threads of the tensor library; 0: one a core. Default 0.</summary>
+    /// <summary>Threads that compute, the tensor library's and the kernels'; 0: one a core. Default 0.</summary>
     [Range(0, 1024, ErrorMessage = "FlowMM:Engine:Threads must be 0 to 1024.")]
     public int Threads { get; set; }
 

@@ -1,5 +1,6 @@
 using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
+using FlowMM.Model.Kernels;
 using FlowMM.Model.Layers;
 using FlowMM.Model.Vision;
 using FlowMM.Model.Weights;
@@ -15,12 +16,15 @@ namespace FlowMM.Model;
 public sealed class ChatModel : IDisposable
 {
     private readonly ModelConfig _config;
+    // The kernels' memory is the model's: a pass at a time.
+    private readonly Lock _pass = new();
+    private readonly CpuCompute? _compute;
     private readonly Decoder _decoder;
     private readonly IVisionEncoder? _vision;
 
-    private ChatModel(string directory, ModelConfig config, WeightFiles files, Device device, ScalarType dtype)
+    private ChatModel(string directory, ModelConfig config, WeightFiles files, Device device, ScalarType dtype, CpuCompute? compute)
     {
-        (_config, Device, Dtype) = (config, device, dtype);
+        (_config, Device, Dtype, _compute) = (config, device, dtype, compute);
         Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
         Tokenizer = TextTokenizer.Load(directory);
         Images = config.Vision is null ? null : LoadImages(directory, config.Vision);
@@ -29,13 +33,14 @@ public sealed class ChatModel : IDisposable
             : config.Parts.ImageTokenId;
         DecoderConfig decoder = config.Decoder;
         CacheShape = new CacheShape(decoder.Layers, decoder.QueryHeads, decoder.KvHeads, decoder.HeadDim);
-        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), decoder, device, dtype);
+        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), compute, decoder, device, dtype);
         _vision = config.Vision is null ? null : config.Family.LoadVision(Part, config.Parts);
 
         // A tied head may be in the files all the same, and old ones carry the rotary frequencies.
         files.Skip(n => n.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (decoder.TiedEmbeddings && n.EndsWith("lm_head.weight", StringComparison.Ordinal)));
         files.CheckAllUsed();
-        Digest = device.type == DeviceType.META ? "" : files.Digest();
+        Weights = compute?.Weights;
+        Digest = device.type == DeviceType.META ? "" : files.Digest(Weights is null or WeightType.F32 ? "" : Weights.ToString()!);
 
         WeightSource Part(PartNames names) => new(files, names, device, dtype);
     }
@@ -43,7 +48,10 @@ public sealed class ChatModel : IDisposable
     /// <summary>The folder's name.</summary>
     public string Name { get; }
 
-    /// <summary>SHA-256 over configuration and weights, lower-case hexadecimal; empty on a device without memory.</summary>
+    /// <summary>
+    /// SHA-256 over configuration, weights and what narrows them, lower-case hexadecimal: equal where caches are exchangeable. Empty on a
+    /// device without memory.
+    /// </summary>
     public string Digest { get; }
 
     /// <summary>config.json's model_type.</summary>
@@ -82,11 +90,17 @@ public sealed class ChatModel : IDisposable
     /// <summary>Type of weights and cache.</summary>
     public ScalarType Dtype { get; }
 
+    /// <summary>What the kernels of the CPU keep matrices in; null when the tensor library computes, in <see cref="Dtype"/>.</summary>
+    public WeightType? Weights { get; }
+
+    /// <summary>Bytes of the matrices that a decoding step reads: all layers' and the head's.</summary>
+    public long StepBytes => _decoder.StepBytes;
+
     /// <summary>
-    /// True when a pass of one-token chunks computes every row bit for bit as a pass of its own would. The tensor library's products do not:
-    /// their last bits change with the number of rows.
+    /// True when a pass of one-token chunks computes every row bit for bit as a pass of its own would, as the kernels of the CPU do. The tensor
+    /// library's products do not: their last bits change with the number of rows.
     /// </summary>
-    public bool RowsAreIndependent => false;
+    public bool RowsAreIndependent => _compute is not null;
 
     /// <summary>See <see cref="Decoder.HiddenState"/>.</summary>
     internal Action<Tensor>? HiddenState
@@ -110,17 +124,34 @@ public sealed class ChatModel : IDisposable
     /// <param name="directory">Its folder.</param>
     /// <param name="device">Where it is to run; META: names and shapes are checked and no weight is read.</param>
     /// <param name="dtype">Type to keep weights and cache in.</param>
+    /// <param name="kernels">How it computes on a CPU in f32; null: as the options' defaults say.</param>
     /// <param name="progress">Told after every tensor; null when nobody waits.</param>
     /// <param name="template">A chat template's file to use instead of the checkpoint's own; null for that.</param>
     /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
-    public static ChatModel Load(string directory, Device device, ScalarType dtype, IProgress<LoadProgress>? progress = null, string? template = null)
+    public static ChatModel Load(
+        string directory, Device device, ScalarType dtype, KernelOptions? kernels = null, IProgress<LoadProgress>? progress = null, string? template = null) =>
+        Load(directory, device, dtype, kernels ?? new KernelOptions(), KernelPaths.Available[^1], progress, template);
+
+    /// <summary>Loads a checkpoint to compute with the registers of a path, for tests.</summary>
+    internal static ChatModel Load(
+        string directory, Device device, ScalarType dtype, KernelOptions kernels, KernelPath path, IProgress<LoadProgress>? progress = null, string? template = null)
     {
         ModelConfig config = ModelConfig.Read(directory);
         ChatTemplate chat = ChatTemplate.Load(directory, template);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         using WeightFiles files = WeightFiles.Open(directory, progress);
-        return new ChatModel(directory, config, files, device, dtype) { Template = chat };
+        bool own = kernels.Enabled && device.type == DeviceType.CPU && dtype == float32;
+        CpuCompute? compute = own ? new CpuCompute(kernels.Weights, kernels.Threads, path) : null;
+        try
+        {
+            return new ChatModel(directory, config, files, device, dtype, compute) { Template = chat };
+        }
+        catch
+        {
+            compute?.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Cache memory for many sessions of this model; the caller disposes it after their caches.</summary>
@@ -151,14 +182,18 @@ public sealed class ChatModel : IDisposable
     public Tensor Forward(IReadOnlyList<SequenceChunk> chunks)
     {
         ArgumentOutOfRangeException.ThrowIfZero(chunks.Count);
+        using Lock.Scope pass = _pass.EnterScope();
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        int[] ids = [.. chunks.SelectMany(c => Checked(c).ToArray())];
+        foreach (SequenceChunk chunk in chunks)
+        {
+            Check(chunk);
+        }
+
         int[][] before = [.. chunks.Select(c => c.Cache.Layers.Select(l => l.Length).ToArray())];
         try
         {
-            Tensor x = _decoder.Forward(Embed(ids, chunks), chunks); // [R, C]
-            Tensor logits = _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)); // [n, V]
+            Tensor logits = Logits(chunks); // [n, V]
             foreach (SequenceChunk chunk in chunks)
             {
                 Advance(chunk);
@@ -178,6 +213,7 @@ public sealed class ChatModel : IDisposable
     {
         _decoder.Dispose();
         _vision?.Dispose();
+        _compute?.Dispose();
     }
 
     /// <summary>Counts a chunk's tokens, and the positions that its pictures take less than tokens.</summary>
@@ -199,6 +235,35 @@ public sealed class ChatModel : IDisposable
             ? images
             : throw new CheckpointException(
                 Path.Combine(directory, "preprocessor_config.json"), $"pictures become {shape[^1]} x {shape[^2]} pixels; the vision tower reads {vision.Side} x {vision.Side}.");
+    }
+
+    /// <summary>Single tokens by the kernels, if the model has them, whatever else is in the pass: so they never depend on it.</summary>
+    private Tensor Logits(IReadOnlyList<SequenceChunk> chunks)
+    {
+        int steps = _decoder.Decoding is null ? 0 : chunks.Count(KernelDecoding.Takes);
+        if (steps == chunks.Count)
+        {
+            return _decoder.Decoding!.Forward(chunks);
+        }
+
+        if (steps == 0)
+        {
+            Tensor x = _decoder.Forward(Embed(chunks), chunks); // [R, C]
+            return _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)); // [n, V]
+        }
+
+        Tensor single = Logits([.. chunks.Where(KernelDecoding.Takes)]), others = Logits([.. chunks.Where(c => !KernelDecoding.Takes(c))]);
+        (long step, long row) = (0, 0);
+        List<Tensor> ordered = [];
+        foreach (SequenceChunk chunk in chunks)
+        {
+            bool taken = KernelDecoding.Takes(chunk);
+            long rows = !taken && chunk.AllLogits ? chunk.TokenIds.Length : 1;
+            ordered.Add(taken ? single.narrow(0, step, 1) : others.narrow(0, row, rows));
+            (step, row) = taken ? (step + 1, row) : (step, row + rows);
+        }
+
+        return cat(ordered); // [n, V]
     }
 
     private static Tensor LastRows(Tensor x, IReadOnlyList<SequenceChunk> chunks)
@@ -224,7 +289,7 @@ public sealed class ChatModel : IDisposable
     private static int Inside(ImageSpan picture, int length) =>
         picture.Grid is null ? 0 : Math.Max(0, Math.Min(picture.Start + picture.Length, length) - Math.Max(picture.Start, 0));
 
-    private ReadOnlyMemory<int> Checked(SequenceChunk chunk)
+    private void Check(SequenceChunk chunk)
     {
         int images = 0;
         foreach (int id in chunk.TokenIds.Span)
@@ -240,15 +305,17 @@ public sealed class ChatModel : IDisposable
         long given = chunk.ImageRows?.shape[0] ?? 0;
         bool matches = given == images || (chunk.ImageRows is null && chunk.TokenIds.Length == 1);
         bool placed = given == 0 || _config.Decoder.Rope.Sections is null || given == chunk.Pictures.Sum(p => Inside(p, chunk.TokenIds.Length));
-        return matches && placed && chunk.TokenIds.Length > 0
-            ? chunk.TokenIds
-            : throw new ArgumentException(
+        if (!matches || !placed || chunk.TokenIds.Length == 0)
+        {
+            throw new ArgumentException(
                 $"A chunk has {chunk.TokenIds.Length} tokens, {images} of them for pictures, {given} image rows, and names {chunk.Pictures.Count} pictures.", nameof(chunk));
+        }
     }
 
-    private Tensor Embed(int[] ids, IReadOnlyList<SequenceChunk> chunks)
+    private Tensor Embed(IReadOnlyList<SequenceChunk> chunks)
     {
-        Tensor x = _decoder.Embed(tensor(ids, int64, Device)); // [R, C]
+        int[] ids = [.. chunks.SelectMany(c => c.TokenIds.ToArray())];
+        Tensor x = _decoder.Embed(ids, Device); // [R, C]
         List<long> places = [];
         int start = 0;
         foreach (SequenceChunk chunk in chunks)

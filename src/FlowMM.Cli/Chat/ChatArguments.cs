@@ -18,6 +18,7 @@ internal sealed class ChatArguments
     private readonly Option<double?> _temperature = new("--temperature") { Description = "0 (greedy) to 2.", HelpName = "T" };
     private readonly Option<int?> _maxTokens = new("--max-tokens") { Description = "Most tokens of the answer.", HelpName = "N" };
     private readonly Option<ulong?> _seed = new("--seed") { Description = "Seed of the sampler.", HelpName = "N" };
+    private readonly Option<int?> _logprobs = new("--logprobs") { Description = "With --json: log-probabilities, and this many alternatives of each token.", HelpName = "N" };
     private readonly Option<string?> _method = new("--method") { Description = "How the KV cache is merged: full, flowmm, ...", HelpName = "NAME" };
     private readonly Option<double?> _budget = new("--budget") { Description = "Share of the KV cache to keep, above 0 to 1.", HelpName = "R" };
     private readonly Option<string?> _apiKey = new("--api-key") { Description = "Environment variable that holds the key.", HelpName = "ENV" };
@@ -34,7 +35,7 @@ internal sealed class ChatArguments
             }
         });
         command.Add(_prompt);
-        foreach (Option option in (Option[])[_images, _address, _session, _model, _template, _data, _json, _temperature, _maxTokens, _seed, _method, _budget, _apiKey, _verbose])
+        foreach (Option option in (Option[])[_images, _address, _session, _model, _template, _data, _json, _temperature, _maxTokens, _seed, _logprobs, _method, _budget, _apiKey, _verbose])
         {
             command.Add(option);
         }
@@ -98,6 +99,11 @@ internal sealed class ChatArguments
         if (parsed.GetValue(_seed) is { } seed)
         {
             options.Seed = seed;
+        }
+
+        if (parsed.GetValue(_logprobs) is { } logprobs)
+        {
+            options.Logprobs = logprobs;
         }
 
         return options;

@@ -126,6 +126,7 @@ public sealed class StandaloneCluster : IAsyncDisposable
             ["FlowMM:ClusterId"] = settings.Redis is null ? Name : null,
             ["FlowMM:Model:Path"] = settings.Model,
             ["FlowMM:Model:ChatTemplate"] = settings.ChatTemplate,
+            ["FlowMM:Model:Weights"] = settings.Weights,
             ["FlowMM:Gateway:GrpcPort"] = settings.GrpcPort?.ToString(CultureInfo.InvariantCulture),
             ["FlowMM:Gateway:HttpPort"] = settings.HttpPort?.ToString(CultureInfo.InvariantCulture),
             ["FlowMM:Engine:Threads"] = settings.Threads?.ToString(CultureInfo.InvariantCulture),

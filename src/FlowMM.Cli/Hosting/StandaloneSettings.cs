@@ -24,6 +24,9 @@ public sealed record StandaloneSettings
     /// <summary>Threads that the engine computes with; null: as configured.</summary>
     public int? Threads { get; init; }
 
+    /// <summary>What the decoder's matrices are kept in: f32, bf16, int8; null: as configured.</summary>
+    public string? Weights { get; init; }
+
     /// <summary>Least level of what is logged to standard error; None for silence.</summary>
     public LogLevel Log { get; init; } = LogLevel.Information;
 }

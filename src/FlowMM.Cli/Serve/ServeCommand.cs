@@ -16,7 +16,8 @@ public static class ServeCommand
         Option<int?> httpPort = new("--http-port") { Description = "Port of HTTP. 0: a free one. Default: 5081.", HelpName = "P" };
         Option<string?> redis = new("--redis") { Description = "Redis server to use instead of the embedded store.", HelpName = "CONN" };
         Option<int?> threads = new("--threads") { Description = "Threads to compute with. Default: every core.", HelpName = "N" };
-        Command command = new("serve", "Runs store, silo and gateway in one process.") { model, template, data, port, httpPort, redis, threads };
+        Option<string?> weights = new("--weights") { Description = "What matrices are kept in: f32, bf16, int8. Default: f32.", HelpName = "TYPE" };
+        Command command = new("serve", "Runs store, silo and gateway in one process.") { model, template, data, port, httpPort, redis, threads, weights };
         command.SetAction((parsed, cancellationToken) => RunAsync(
             new StandaloneSettings
             {
@@ -27,6 +28,7 @@ public static class ServeCommand
                 GrpcPort = parsed.GetValue(port),
                 HttpPort = parsed.GetValue(httpPort),
                 Threads = parsed.GetValue(threads),
+                Weights = parsed.GetValue(weights),
             },
             cancellationToken));
         return command;

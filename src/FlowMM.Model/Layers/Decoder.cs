@@ -1,41 +1,61 @@
 using FlowMM.Model.Configuration;
+using FlowMM.Model.Kernels;
 using FlowMM.Model.Weights;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FlowMM.Model.Layers;
 
-/// <summary>The text decoder: embedding, layers, final norm, head. Legend: R rows of the batch, C width, V vocabulary.</summary>
+/// <summary>
+/// The text decoder: embedding, layers, final norm, head. With a compute, matrices are packed for the kernels of the CPU and decoding steps
+/// are theirs altogether. Legend: R rows of the batch, C width, V vocabulary.
+/// </summary>
 internal sealed class Decoder : IDisposable
 {
     /// <summary>Positions whose angles are made at once; longer contexts grow the tables when they are reached.</summary>
     private const int FirstPositions = 8192;
 
-    private readonly Tensor _embedding;
-    private readonly Tensor _head;
+    private readonly CpuCompute? _compute;
+    private readonly Embedding _embedding;
+    private readonly Embedding? _head;
     private readonly DecoderLayer[] _layers;
     private readonly RmsNorm _norm;
     private readonly Rope _rope;
 
     /// <param name="source">The decoder's tensors.</param>
     /// <param name="head">The head's, or null when it is tied to the embedding.</param>
+    /// <param name="compute">The kernels; null: the tensor library. It stays the caller's.</param>
     /// <param name="config">Sizes.</param>
     /// <param name="device">Where it runs.</param>
     /// <param name="dtype">Type of the weights.</param>
-    public Decoder(WeightSource source, WeightSource? head, DecoderConfig config, Device device, ScalarType dtype)
+    public Decoder(WeightSource source, WeightSource? head, CpuCompute? compute, DecoderConfig config, Device device, ScalarType dtype)
     {
-        _embedding = source.Read("embed_tokens.weight", config.Vocabulary, config.Width);
-        _head = head is null ? _embedding : head.Read("weight", config.Vocabulary, config.Width);
-        _layers = [.. Enumerable.Range(0, config.Layers).Select(i => new DecoderLayer(source, $"layers.{i}.", config, i))];
+        _compute = compute;
+        _embedding = new(source, compute, "embed_tokens.weight", config.Vocabulary, config.Width);
+        _head = head is null ? null : new(head, compute, "weight", config.Vocabulary, config.Width);
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(i => new DecoderLayer(source, compute, $"layers.{i}.", config, i))];
         _norm = new(source, "norm", config.Width, config.NormEpsilon);
         _rope = new(config.Rope, config.HeadDim, device, dtype);
         _rope.Reach(Math.Min(config.MaxPositions, FirstPositions));
+        Decoding = compute is null
+            ? null
+            : new KernelDecoding(compute, config, [.. _layers.Select(l => l.ForDecoding())], _embedding.Packed!, (_head ?? _embedding).Packed!, _norm, _rope);
     }
 
-    /// <summary>Called with the rows before the first layer, after each layer and after the norm; for parity tests.</summary>
+    /// <summary>Decoding steps of the kernels; null when the tensor library computes.</summary>
+    public KernelDecoding? Decoding { get; }
+
+    /// <summary>Bytes of the matrices that a step reads.</summary>
+    public long StepBytes => (_head ?? _embedding).Bytes + _layers.Sum(l => l.Bytes);
+
+    /// <summary>
+    /// Called with the rows before the first layer, after each layer and after the norm, for parity tests; decoding steps of the kernels
+    /// do not call it.
+    /// </summary>
     internal Action<Tensor>? HiddenState { get; set; }
 
-    /// <summary>ids [R] i64 -> [R, C].</summary>
-    public Tensor Embed(Tensor ids) => _embedding.index_select(0, ids);
+    /// <summary>ids [R] -> [R, C].</summary>
+    public Tensor Embed(int[] ids, Device device) => _embedding.Rows(ids, device);
 
     /// <summary>x [R, C] -> normed [R, C].</summary>
     public Tensor Forward(Tensor x, IReadOnlyList<SequenceChunk> chunks)
@@ -57,14 +77,14 @@ internal sealed class Decoder : IDisposable
     {
         Tensor normed = _norm.Forward(x); // [n, C]
         HiddenState?.Invoke(normed);
-        return nn.functional.linear(normed, _head).to(float32); // [n, V]
+        return (_head ?? _embedding).Scores(normed, _compute); // [n, V]
     }
 
     public void Dispose()
     {
-        foreach (IDisposable part in (IDisposable[])[_embedding, _head, .. _layers, _norm, _rope])
+        foreach (IDisposable? part in (IDisposable?[])[Decoding, _embedding, _head, .. _layers, _norm, _rope])
         {
-            part.Dispose();
+            part?.Dispose();
         }
     }
 }

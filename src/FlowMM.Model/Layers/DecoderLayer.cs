@@ -1,5 +1,6 @@
 using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
+using FlowMM.Model.Kernels;
 using FlowMM.Model.Weights;
 using static TorchSharp.torch;
 
@@ -18,37 +19,49 @@ internal sealed class DecoderLayer : IDisposable
     private readonly Linear _qkv;
     private readonly Linear _o;
     private readonly RmsNorm? _qkNorm;
-    private readonly Linear _gateUp;
-    private readonly Linear _down;
+    private readonly GatedMlp _mlp;
 
-    public DecoderLayer(WeightSource source, string name, DecoderConfig config, int index)
+    public DecoderLayer(WeightSource source, CpuCompute? compute, string name, DecoderConfig config, int index)
     {
         (_config, _index) = (config, index);
         (int width, int wide, int narrow) = (config.Width, config.QueryHeads * config.HeadDim, config.KvHeads * config.HeadDim);
         string attention = name + "self_attn.";
         _before = new(source, name + "input_layernorm", width, config.NormEpsilon);
         _after = new(source, name + "post_attention_layernorm", width, config.NormEpsilon);
-        _qkv = Linear.Stack(source, width, config.QkvBias, (attention + "q_proj", wide), (attention + "k_proj", narrow), (attention + "v_proj", narrow));
-        _o = new(source, attention + "o_proj", wide, width, config.OutputBias);
+        _qkv = Linear.Stack(source, compute, width, config.QkvBias, (attention + "q_proj", wide), (attention + "k_proj", narrow), (attention + "v_proj", narrow));
+        _o = new(source, attention + "o_proj", wide, width, config.OutputBias, compute);
         _qkNorm = config.QkNorm
             ? RmsNorm.OfHeads(source, config.HeadDim, config.NormEpsilon, (attention + "q_norm", config.QueryHeads), (attention + "k_norm", config.KvHeads))
             : null;
-        _gateUp = Linear.Stack(source, width, config.MlpBias, (name + "mlp.gate_proj", config.MlpWidth), (name + "mlp.up_proj", config.MlpWidth));
-        _down = new(source, name + "mlp.down_proj", config.MlpWidth, width, config.MlpBias);
+        _mlp = new(source, compute, name + "mlp.", config);
     }
+
+    /// <summary>Bytes of the matrices.</summary>
+    public long Bytes => _qkv.Bytes + _o.Bytes + _mlp.Bytes;
 
     /// <summary>x [R, C] -> [R, C]; appends every chunk's keys and values to its cache.</summary>
     public Tensor Forward(Tensor x, ForwardPass pass)
     {
         x = x.Plus(_o.Forward(Attend(_before.Forward(x), pass))); // [R, C]
-        Tensor both = _gateUp.Forward(_after.Forward(x)); // [R, 2 M]
-        Tensor gate = both.narrow(1, 0, _config.MlpWidth), up = both.narrow(1, _config.MlpWidth, _config.MlpWidth); // [R, M]
-        return x.Increase(_down.Forward(nn.functional.silu(gate).mul_(up))); // [R, C]
+        return x.Increase(_mlp.Forward(_after.Forward(x))); // [R, C]
     }
+
+    /// <summary>What a decoding step of the kernels reads; the layer was made with a compute.</summary>
+    public unsafe DecodeLayer ForDecoding() => new()
+    {
+        NormBefore = (float*)_before.Address,
+        NormAfter = (float*)_after.Address,
+        Qkv = _qkv.Packed!,
+        QkNorm = _qkNorm is null ? null : (float*)_qkNorm.Address,
+        Output = _o.Packed!,
+        Gate = _mlp.Gate!,
+        Up = _mlp.Up!,
+        Down = _mlp.Down.Packed!,
+    };
 
     public void Dispose()
     {
-        foreach (IDisposable? part in (IDisposable?[])[_before, _after, _qkv, _o, _qkNorm, _gateUp, _down])
+        foreach (IDisposable? part in (IDisposable?[])[_before, _after, _qkv, _o, _qkNorm, _mlp])
         {
             part?.Dispose();
         }
@@ -84,7 +97,7 @@ internal sealed class DecoderLayer : IDisposable
     {
         LayerCache cache = chunk.Cache.Layers[_index];
         cache.Append(k, v, chunk.Cache.LogicalLength);
-        chunk.Observer?.Observe(_index, q.transpose(0, 1), chunk.SegmentStart); // [H, T, D]
+        chunk.Observer?.Observe(_index, q.transpose(0, 1), cache, chunk.SegmentStart); // [H, T, D]
         return CacheAttention.Forward(q, cache, pass); // [T, H D]
     }
 }

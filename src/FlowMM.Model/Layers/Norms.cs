@@ -1,4 +1,5 @@
 using FlowMM.KvCache;
+using FlowMM.Model.Kernels;
 using FlowMM.Model.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -39,6 +40,9 @@ internal sealed class RmsNorm : INorm
 
         return new RmsNorm(rows, epsilon);
     }
+
+    /// <summary>Where the f32 weights lie in host memory.</summary>
+    public nint Address => TensorMemory.Address(_weight);
 
     public Tensor Forward(Tensor x)
     {

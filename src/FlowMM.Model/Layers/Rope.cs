@@ -1,5 +1,6 @@
 using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
+using FlowMM.Model.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,6 +16,8 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
     private readonly Scalar _attention = (float)config.Attention;
     private Tensor? _cos;
     private Tensor? _sin;
+    private nint _cosAddress;
+    private nint _sinAddress;
 
     /// <summary>True when positions follow the rows and columns of pictures.</summary>
     public bool FollowsPictures => config.Sections is not null;
@@ -33,6 +36,14 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
         Reach(axes.Max(a => a.Max()) + 1);
         Tensor[] indices = [.. axes.Select(a => tensor(a, device: device))];
         return (Select(_cos!, indices), Select(_sin!, indices));
+    }
+
+    /// <summary>Where the cosines and sines (first half negated) of a position lie, D each; f32 on the CPU only, valid until the tables grow.</summary>
+    public (nint Cos, nint Sin) Address(int position)
+    {
+        Reach(position + 1);
+        long offset = (long)position * headDim * sizeof(float);
+        return (_cosAddress + (nint)offset, _sinAddress + (nint)offset);
     }
 
     /// <summary>x [R, heads, D] turned: x cos + (x2, x1) sin, where the sign that the first half needs is in the sines.</summary>
@@ -54,6 +65,10 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
         Dispose();
         _cos = cat([cosines, cosines], -1).to(dtype, device).DetachFromDisposeScope(); // [P, 1, D]
         _sin = cat([sines.neg(), sines], -1).to(dtype, device).DetachFromDisposeScope();
+        if (dtype == float32 && device.type == DeviceType.CPU)
+        {
+            (_cosAddress, _sinAddress) = (TensorMemory.Address(_cos), TensorMemory.Address(_sin));
+        }
     }
 
     public void Dispose()

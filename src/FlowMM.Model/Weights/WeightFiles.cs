@@ -75,9 +75,11 @@ internal sealed class WeightFiles : IDisposable
     }
 
     /// <summary>SHA-256 over config.json and every weight file, lower-case hexadecimal.</summary>
-    public string Digest()
+    /// <param name="form">What is done to the weights after they are read; empty for nothing.</param>
+    public string Digest(string form)
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.UTF8.GetBytes(form));
         byte[] buffer = new byte[1 << 20];
         foreach (string path in _files.Select(f => f.Path).Prepend(Path.Combine(_directory, "config.json")))
         {
