@@ -16,7 +16,7 @@ internal sealed class BandwidthConfig : ManualConfig
     public BandwidthConfig()
     {
         // In this process: a project of its own would not find the tensor library's files.
-        AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Default).WithWarmupCount(3).WithIterationCount(8).WithInvocationCount(4).WithUnrollFactor(1));
+        AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(8).WithInvocationCount(4).WithUnrollFactor(1));
         double limit = MemoryBandwidth.Read(Environment.ProcessorCount);
         AddColumn(new Bandwidth("GB/s", rate => (rate / 1e9).ToString("F1", CultureInfo.InvariantCulture)));
         AddColumn(new Bandwidth($"of {limit / 1e9:F0} GB/s", rate => (rate / limit).ToString("P0", CultureInfo.InvariantCulture)));

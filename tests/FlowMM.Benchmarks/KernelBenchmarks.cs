@@ -45,7 +45,10 @@ public unsafe class KernelBenchmarks
 
         _matrix = PackedMatrix.Pack(weights, Rows, Inputs, Weights);
         NativeMemory.AlignedFree(weights);
-        (_x, _y, _numbers, _scales) = (Room(16 * Inputs), Room(16L * Rows), (short*)Room(16 * Inputs), Room(16 * groups));
+        _x = Room(16 * Inputs);
+        _y = Room(16L * Rows);
+        _numbers = (short*)Room(16 * Inputs);
+        _scales = Room(16 * groups);
         for (int i = 0; i < 16 * Inputs; i++)
         {
             _x[i] = random.NextSingle() - 0.5f;
