@@ -23,6 +23,7 @@ internal static class OptionReader
         Require(!options.HasMinP || options.MinP is >= 0 and <= 1, "sampling.min_p must be 0 to 1");
         Require(!options.HasRepetitionPenalty || options.RepetitionPenalty is > 0 and <= 10, "sampling.repetition_penalty must be above 0 and at most 10");
         Require(!options.HasMaxTokens || options.MaxTokens >= 1, "sampling.max_tokens must be at least 1");
+        Require(!options.HasLogprobs || options.Logprobs is >= 0 and <= 20, "sampling.logprobs must be 0 to 20");
         Require(options.Stop.Count <= MaxStops, $"sampling.stop has {options.Stop.Count} texts, the limit is {MaxStops}");
         Require(options.Stop.All(stop => stop.Length is >= 1 and <= MaxStopLength), $"sampling.stop: a text must have 1 to {MaxStopLength} characters");
         return new()
@@ -35,6 +36,7 @@ internal static class OptionReader
             MaxTokens = options.HasMaxTokens ? options.MaxTokens : null,
             Stop = options.Stop.Count > 0 ? [.. options.Stop] : null,
             Seed = options.HasSeed ? options.Seed : null,
+            Logprobs = options.HasLogprobs ? options.Logprobs : null,
         };
     }
 

@@ -54,6 +54,7 @@ internal static class ResponseWriter
         Provenance = Provenance(turn.Provenance),
         Compression = turn.Compression is null ? null : Compression(turn.Compression),
         CommitTime = Timestamp.FromDateTimeOffset(turn.CommitTime),
+        Logprobs = { (turn.Logprobs ?? []).Select(l => new TokenLogprob { Chosen = Score(l.Chosen), Top = { l.Top.Select(Score) } }) },
     };
 
     public static GetModelResponse Model(Records.ModelInfo model) => new()
@@ -68,6 +69,8 @@ internal static class ResponseWriter
         Device = model.Device,
     };
 
+    private static TokenScore Score(Records.TokenScore score) => new() { Id = score.Id, Text = score.Text, Logprob = score.Logprob };
+
     private static Usage Usage(Records.Usage usage) => new()
     {
         PromptTokens = usage.PromptTokens,
@@ -76,6 +79,7 @@ internal static class ResponseWriter
         TimeToFirstTokenMs = usage.TimeToFirstTokenMs,
         PrefillMs = usage.PrefillMs,
         DecodeMs = usage.DecodeMs,
+        CachedTokens = usage.CachedTokens,
     };
 
     private static Provenance Provenance(Records.Provenance provenance) => new()

@@ -50,7 +50,9 @@ public static class SiloHosting
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(redis));
         services.AddSingleton<ISessionStore, RedisSessionStore>();
         services.AddSingleton(provider => LoadModel(
-            provider.GetRequiredService<IOptions<ModelSettings>>().Value, provider.GetRequiredService<IOptions<EngineOptions>>().Value));
+            provider.GetRequiredService<IOptions<ModelSettings>>().Value,
+            provider.GetRequiredService<IOptions<EngineOptions>>().Value,
+            provider.GetRequiredService<ILogger<ChatModel>>()));
         services.AddSingleton(provider => new InferenceEngine(
             provider.GetRequiredService<ChatModel>(),
             provider.GetRequiredService<IOptions<EngineOptions>>().Value,
@@ -61,20 +63,21 @@ public static class SiloHosting
         services.AddHostedService<EngineWarmUp>();
     }
 
-    private static ChatModel LoadModel(ModelSettings model, EngineOptions engine)
+    private static ChatModel LoadModel(ModelSettings model, EngineOptions engine, ILogger logger)
     {
         if (engine.Threads > 0)
         {
             torch.set_num_threads(engine.Threads);
         }
 
-        torch.ScalarType dtype = model.DType == "bfloat16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
-        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype, new KernelOptions
+        torch.ScalarType dtype = model.DType switch { "bfloat16" => torch.ScalarType.BFloat16, "float16" => torch.ScalarType.Float16, _ => torch.ScalarType.Float32 };
+        KernelOptions kernels = new()
         {
             Enabled = model.Kernels,
             Weights = Enum.Parse<WeightType>(model.Weights, ignoreCase: true),
             Threads = engine.Threads,
-        });
+        };
+        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype, kernels, new LoadingLog(logger), model.ChatTemplate);
     }
 
     private static void ConfigureSilo(ISiloBuilder silo, SiloSettings settings, ConfigurationOptions redis, string cluster)

@@ -33,8 +33,11 @@ public sealed class ModelSettings
     [Required(ErrorMessage = "FlowMM:Model:Path is missing.")]
     public string Path { get; set; } = "";
 
-    /// <summary>Type of weights and cache: float32 or bfloat16. Default float32.</summary>
-    [RegularExpression("float32|bfloat16", ErrorMessage = "FlowMM:Model:DType must be float32 or bfloat16.")]
+    /// <summary>A chat template's file, plain Jinja or JSON that holds one, to use instead of the checkpoint's own. Null: that.</summary>
+    public string? ChatTemplate { get; set; }
+
+    /// <summary>Type of weights and cache: float32, bfloat16 or float16. Default float32.</summary>
+    [RegularExpression("float32|bfloat16|float16", ErrorMessage = "FlowMM:Model:DType must be float32, bfloat16 or float16.")]
     public string DType { get; set; } = "float32";
 
     /// <summary>

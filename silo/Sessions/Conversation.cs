@@ -1,6 +1,8 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using FlowMM.Abstractions;
 using FlowMM.Engine;
 using FlowMM.Model;
@@ -48,10 +50,21 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         };
     }
 
+    /// <summary>Checks text that a caller wrote: it must not speak in the model's own marks.</summary>
+    /// <exception cref="RefusedException">It spells a special token or a picture's place.</exception>
+    public void CheckText(string text)
+    {
+        if (_prompts.HoldsMarkup(text))
+        {
+            throw new RefusedException(ErrorCode.InvalidArgument, "The text contains one of the model's special tokens.");
+        }
+    }
+
     /// <summary>The tokens of a first turn.</summary>
     /// <exception cref="RefusedException">A part is malformed.</exception>
     public TokenCount Count(string system, IReadOnlyList<MessagePart> parts)
     {
+        CheckText(system);
         StoredPart[] stored = [.. parts.Select(Check)];
         PromptTokens prompt = Written(() => _prompts.Build([.. System(system), User(stored)]));
         return new TokenCount(prompt.Ids.Length, prompt.Images.Sum(i => i.Length));
@@ -89,7 +102,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (MessagePart part in request.Parts)
         {
-            string text = part.Image is null ? "text:" + part.Text : "image:" + part.Image.Hash;
+            string text = part.Image is null ? "text:" + part.Text : string.Create(CultureInfo.InvariantCulture, $"image:{part.Image.Hash}{part.Seconds}");
             hash.AppendData(BitConverter.GetBytes(text.Length));
             hash.AppendData(Encoding.UTF8.GetBytes(text));
         }
@@ -105,14 +118,28 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         {
             return prompt();
         }
-        catch (TemplateException refused)
+        catch (Exception refused) when (refused is TemplateException or RegexMatchTimeoutException)
         {
+            // The template refuses the messages, or a pattern of the tokenizer never comes to an end on this text.
             throw new RefusedException(ErrorCode.InvalidArgument, refused.Message);
         }
     }
 
-    private static ChatMessage User(IEnumerable<StoredPart> parts) => new("user",
-        [.. parts.Select(p => p.Image is null ? ChatPart.OfText(p.Text!) : ChatPart.OfImage(p.Width, p.Height))]);
+    private static ChatMessage User(IEnumerable<StoredPart> parts) => new("user", [.. parts.SelectMany(Shown)]);
+
+    /// <summary>A frame of a video is a picture behind its time, in the words that Qwen's later models read times in.</summary>
+    private static IEnumerable<ChatPart> Shown(StoredPart part)
+    {
+        if (part.Image is null)
+        {
+            return [ChatPart.OfText(part.Text!)];
+        }
+
+        ChatPart picture = ChatPart.OfImage(part.Width, part.Height);
+        return part.Seconds is double seconds
+            ? [ChatPart.OfText(string.Create(CultureInfo.InvariantCulture, $"<{seconds:F1} seconds>")), picture]
+            : [picture];
+    }
 
     private static IEnumerable<ChatMessage> System(string system) =>
         system.Length == 0 ? [] : [new ChatMessage("system", [ChatPart.OfText(system)])];
@@ -139,11 +166,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
     {
         if (part.Image is null)
         {
-            if (_prompts.HoldsMarkup(part.Text!))
-            {
-                throw new RefusedException(ErrorCode.InvalidArgument, "The text contains one of the model's special tokens.");
-            }
-
+            CheckText(part.Text!);
             return new StoredPart { Text = part.Text };
         }
 
@@ -152,11 +175,16 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
             throw new RefusedException(ErrorCode.InvalidArgument, $"The model {model.Name} reads text only.");
         }
 
+        if (part.Seconds is not null && !model.Template.KeepsOrder)
+        {
+            throw new RefusedException(ErrorCode.InvalidArgument, $"The chat template of {model.Name} does not keep pictures and text in their order, so frames cannot be told their times.");
+        }
+
         try
         {
             ImageHeader header = model.Images.Inspect(part.Image.Data, new ImageLimits(settings.MaxImageBytes, settings.MaxImagePixels));
             model.Images.Layout(header.Width, header.Height);
-            return new StoredPart { Image = part.Image.Hash, Width = header.Width, Height = header.Height };
+            return new StoredPart { Image = part.Image.Hash, Width = header.Width, Height = header.Height, Seconds = part.Seconds };
         }
         catch (ImageRejectedException rejected)
         {

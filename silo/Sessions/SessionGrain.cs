@@ -31,6 +31,7 @@ internal sealed partial class SessionGrain(
     {
         SamplingPlan.From(spec.Sampling);
         MergingPlan.From(spec.Merging);
+        conversation.CheckText(spec.System);
         SessionRecord fresh = new()
         {
             Spec = spec,
@@ -252,8 +253,13 @@ internal sealed partial class SessionGrain(
             Provenance = end.Provenance with { Node = context.Node.Name },
             Compression = end.Compression,
             CommitTime = context.Time.GetUtcNow(),
+            Logprobs = end.Scores is null ? null : [.. end.Scores.Select(Logprob)],
         },
     };
+
+    private TokenLogprob Logprob(TokenScores scores) => new(Score((scores.Id, scores.Logprob)), [.. scores.Top.Select(Score)]);
+
+    private TokenScore Score((int Id, double Logprob) token) => new(token.Id, engine.Model.Tokenizer.Decode([token.Id]), token.Logprob);
 
     private async Task<ReadOnlyMemory<byte>> Image(ImmutableBytes[] fresh, string hash) =>
         fresh.FirstOrDefault(i => i.Hash == hash)?.Data

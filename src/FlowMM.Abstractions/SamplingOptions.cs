@@ -36,6 +36,10 @@ public sealed record SamplingOptions
     [Id(7)]
     public ulong? Seed { get; init; }
 
+    /// <summary>Log-probabilities of the answer's tokens, with this many of the most probable tokens at each place, 0 to 20. Null: none.</summary>
+    [Id(8)]
+    public int? Logprobs { get; init; }
+
     /// <summary>These options, with what is null taken from <paramref name="defaults"/>.</summary>
     /// <param name="defaults">The session's or the deployment's options.</param>
     public SamplingOptions Over(SamplingOptions? defaults) => defaults is null ? this : new()
@@ -48,5 +52,6 @@ public sealed record SamplingOptions
         MaxTokens = MaxTokens ?? defaults.MaxTokens,
         Stop = Stop ?? defaults.Stop,
         Seed = Seed ?? defaults.Seed,
+        Logprobs = Logprobs ?? defaults.Logprobs,
     };
 }

@@ -78,6 +78,10 @@ public sealed record Turn
     /// <summary>When it was committed.</summary>
     [Id(9)]
     public required DateTimeOffset CommitTime { get; init; }
+
+    /// <summary>One a token of the answer; null when it was not asked for.</summary>
+    [Id(10)]
+    public IReadOnlyList<TokenLogprob>? Logprobs { get; init; }
 }
 
 /// <summary>Tokens and times of one turn.</summary>
@@ -107,6 +111,10 @@ public sealed record Usage
     /// <summary>Milliseconds from the first to the last token.</summary>
     [Id(5)]
     public required double DecodeMs { get; init; }
+
+    /// <summary>Tokens of the prompt that were not computed, because another conversation of the tenant began with them.</summary>
+    [Id(6)]
+    public int CachedTokens { get; init; }
 }
 
 /// <summary>Where the history's cache came from.</summary>

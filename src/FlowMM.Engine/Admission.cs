@@ -4,7 +4,7 @@ using FlowMM.Model;
 namespace FlowMM.Engine;
 
 /// <summary>Lets a waiting sequence in: finds what its session's cache holds of its history, and reserves room for the first run to compute.</summary>
-internal sealed class Admission(ChatModel model, ResidentSessions sessions, Func<MergingTurn> newMerging)
+internal sealed class Admission(ChatModel model, EngineOptions options, ResidentSessions sessions, Func<MergingTurn> newMerging)
 {
     // Room beyond the prompt that a sequence starts with, so that it does not have to leave again for the next tokens.
     private const int Slack = 32;
@@ -38,14 +38,24 @@ internal sealed class Admission(ChatModel model, ResidentSessions sessions, Func
     private bool TryOpen(Sequence sequence)
     {
         ResidentSession fresh = sessions.Open(sequence.Input.Session);
-        Prefill prefill = new(sequence.Runs, 0);
+        (ResidentSession? donor, int fronts) = sessions.FindFront(sequence.Fronts);
+        int shared = fronts * options.PrefillChunk;
+        Prefill prefill = new(sequence.Runs, shared);
+
+        // A copy that finds no room at once is not worth that others leave for it: the front is computed then.
+        if (donor is null || !fresh.TryTakeFront(donor, shared, prefill.Remaining + Slack))
+        {
+            (shared, prefill) = (0, new Prefill(sequence.Runs, 0));
+        }
+
         if (!sessions.TryReserve(fresh, prefill.Remaining + Slack))
         {
             sessions.Remove(fresh.Key);
             return false;
         }
 
-        Begin(sequence, fresh, prefill, 0);
+        Begin(sequence, fresh, prefill, shared);
+        sequence.Shared = shared;
         return true;
     }
 
@@ -53,13 +63,21 @@ internal sealed class Admission(ChatModel model, ResidentSessions sessions, Func
     {
         Prefill prefill = new(sequence.Runs, reused);
         int more = Math.Max(0, prefill.Remaining + Slack - (resident.Fed.Count - reused));
+
+        // Busy before room is made for it: it must not leave for itself.
+        resident.Busy = true;
         if (!sessions.TryReserve(resident, more))
         {
+            resident.Busy = false;
             return false;
         }
 
-        resident.Busy = true;
         resident.Keep(reused);
+        if (reused < resident.Fronts.Count * options.PrefillChunk)
+        {
+            sessions.Withdraw(resident);
+        }
+
         sequence.WasResident = true;
         Begin(sequence, resident, prefill, reused);
         return true;

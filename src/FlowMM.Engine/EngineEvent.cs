@@ -28,6 +28,9 @@ public sealed record EndEvent : EngineEvent
     /// <summary>Where the history's cache came from; the node's name is not known here and empty.</summary>
     public required Provenance Provenance { get; init; }
 
+    /// <summary>One a token of the answer; null when they were not asked for.</summary>
+    public IReadOnlyList<TokenScores>? Scores { get; init; }
+
     /// <summary>What merging did in this turn; null when nothing was compressed.</summary>
     public CompressionReport? Compression { get; init; }
 }

@@ -46,8 +46,8 @@ public sealed partial class InferenceEngine : IDisposable
         (_model, _options, _time, _logger) = (model, options, time, logger);
         _memory = model.NewMemory(options.CacheBytes);
         _sessions = new ResidentSessions(_memory, options.HostCacheBytes);
-        _runner = new StepRunner(model, options);
-        _scheduler = new Scheduler(options.MaxRunning, _sessions, new Admission(model, _sessions, _runner.NewMerging));
+        _runner = new StepRunner(model, options, _sessions);
+        _scheduler = new Scheduler(options.MaxRunning, _sessions, new Admission(model, options, _sessions, _runner.NewMerging));
         _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
         _thread = new Thread(Loop) { IsBackground = true, Name = "flowmm-engine" };
         _thread.Start();
@@ -93,7 +93,7 @@ public sealed partial class InferenceEngine : IDisposable
             for (Known known = _sessions.BytesOf(input.Session) == default ? Known.Pictures : Known.History; ; known = Known.Nothing)
             {
                 Sequence sequence = await Prepare(input, known, cancellationToken);
-                await _commands.Writer.WriteAsync(() => _scheduler.Add(sequence), _stop.Token);
+                await Queue(() => _scheduler.Add(sequence), _stop.Token);
                 await using CancellationTokenRegistration cancel = cancellationToken.Register(() => sequence.Cancelled = true);
                 while (await More(sequence))
                 {
@@ -128,10 +128,25 @@ public sealed partial class InferenceEngine : IDisposable
         },
         cancellationToken);
 
-    /// <summary>Checks between two steps that the cache memory is exactly what the sessions hold; the engine does so whenever it falls idle.</summary>
+    /// <summary>
+    /// Gathers the cache memory between two steps and checks that it is exactly what the sessions hold; the engine checks that by itself whenever it
+    /// falls idle.
+    /// </summary>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <exception cref="InvalidOperationException">It is not; the text says what is wrong.</exception>
-    public Task CheckIntegrity(CancellationToken cancellationToken) => OnThread(_sessions.CheckIntegrity, cancellationToken);
+    public async Task<CacheMemory> CheckIntegrity(CancellationToken cancellationToken)
+    {
+        CacheMemory? found = null;
+        await OnThread(
+            () =>
+            {
+                _memory.Compact();
+                _sessions.CheckIntegrity();
+                found = new CacheMemory(_memory.ReservedBytes, _memory.UsedBytes, _memory.SlotsInUse, _sessions.Published);
+            },
+            cancellationToken);
+        return found!;
+    }
 
     /// <summary>Stops the thread; running turns end with an error.</summary>
     public void Dispose()
@@ -171,7 +186,7 @@ public sealed partial class InferenceEngine : IDisposable
             images[hash] = await Task.Run(() => Decode(bytes), cancellationToken);
         }
 
-        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer), _time);
+        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer), _options.PrefillChunk, _time);
     }
 
     private ProcessedImage Decode(ReadOnlyMemory<byte> bytes)
@@ -206,8 +221,19 @@ public sealed partial class InferenceEngine : IDisposable
         {
             // Dispose was called while the engine waited for work.
         }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            // What the engine holds can no longer be trusted: it refuses whatever comes from now on.
+            Stopped(error, error.GetType().Name);
+        }
         finally
         {
+            _commands.Writer.TryComplete();
+            while (_commands.Reader.TryRead(out Action? command))
+            {
+                command();
+            }
+
             _scheduler.FailAll(new RefusedException(ErrorCode.Unavailable, "The node is shutting down."));
             _sessions.Dispose();
             _runner.Dispose();
@@ -215,11 +241,23 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
+    private async Task Queue(Action command, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _commands.Writer.WriteAsync(command, cancellationToken);
+        }
+        catch (Exception closed) when (closed is ChannelClosedException || (closed is OperationCanceledException && _stop.IsCancellationRequested))
+        {
+            throw new RefusedException(ErrorCode.Unavailable, "The node's engine has stopped.");
+        }
+    }
+
     /// <summary>Runs something between two steps.</summary>
     private async Task OnThread(Action work, CancellationToken cancellationToken)
     {
         TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await _commands.Writer.WriteAsync(
+        await Queue(
             () =>
             {
                 try
@@ -321,6 +359,9 @@ public sealed partial class InferenceEngine : IDisposable
         Pictures,
         History,
     }
+
+    [LoggerMessage(2, LogLevel.Critical, "The engine stopped with {Error}; every turn is refused from now on.")]
+    private partial void Stopped(Exception exception, string error);
 
     [LoggerMessage(1, LogLevel.Error, "A step failed with {Error}; its sequence was ended.")]
     private partial void StepFailed(Exception exception, string error);

@@ -24,6 +24,9 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
     /// <summary>Rises with each use; the lowest leaves first.</summary>
     public long LastUse { get; set; }
 
+    /// <summary>Names of the fronts that its first prompt was computed through, while nothing of it is compressed.</summary>
+    public IReadOnlyList<string> Fronts { get; set; } = [];
+
     /// <summary>Tokens at the front that no later rewind may cut into, because they were compressed.</summary>
     public int Frozen { get; set; }
 
@@ -56,6 +59,23 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
     {
         Cache.Rewind(_fed.Count - tokens);
         _fed.RemoveRange(tokens, _fed.Count - tokens);
+    }
+
+    /// <summary>Takes a copy of another session's front and reserves room for more tokens.</summary>
+    /// <param name="donor">A session whose first tokens are not compressed.</param>
+    /// <param name="tokens">How many of them.</param>
+    /// <param name="more">Tokens beyond them.</param>
+    /// <returns>False, and nothing changed, when the device has no room.</returns>
+    public bool TryTakeFront(ResidentSession donor, int tokens, int more)
+    {
+        bool taken = donor.Host is { } host ? Cache.TryRestore(host, more) : Cache.TryCopy(donor.Cache, tokens, more);
+        if (taken)
+        {
+            Cache.Rewind(Cache.LogicalLength - tokens);
+            _fed.AddRange(donor.Fed.Take(tokens));
+        }
+
+        return taken;
     }
 
     /// <summary>Moves the cache to host memory.</summary>

@@ -11,6 +11,7 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDispo
 {
     private readonly Dictionary<string, ResidentSession> _sessions = [];
     private readonly ConcurrentDictionary<string, CacheBytes> _published = [];
+    private readonly Dictionary<string, ResidentSession> _fronts = [];
     private long _uses;
 
     /// <summary>Sessions as other threads see them.</summary>
@@ -29,6 +30,43 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDispo
         ResidentSession session = new(key, new SessionCache(memory)) { Busy = true };
         _sessions.Add(key, session);
         return session;
+    }
+
+    /// <summary>The session that holds the longest of some fronts as it was computed, and how many of them.</summary>
+    /// <param name="fronts">Names, shortest first.</param>
+    public (ResidentSession? Donor, int Count) FindFront(IReadOnlyList<string> fronts)
+    {
+        for (int i = fronts.Count; i > 0; i--)
+        {
+            if (_fronts.TryGetValue(fronts[i - 1], out ResidentSession? donor) && donor.Frozen == 0)
+            {
+                return (donor, i);
+            }
+        }
+
+        return (null, 0);
+    }
+
+    /// <summary>A first prompt was computed: others may begin with a copy of it.</summary>
+    public void Offer(ResidentSession session, IReadOnlyList<string> fronts)
+    {
+        Withdraw(session);
+        session.Fronts = fronts;
+        foreach (string front in fronts)
+        {
+            _fronts.TryAdd(front, session);
+        }
+    }
+
+    /// <summary>The session's first prompt will not stay as it is.</summary>
+    public void Withdraw(ResidentSession session)
+    {
+        foreach (string front in session.Fronts.Where(f => _fronts.GetValueOrDefault(f) == session))
+        {
+            _fronts.Remove(front);
+        }
+
+        session.Fronts = [];
     }
 
     /// <summary>Where a session is, as other threads see it; zeros when it is not here.</summary>
@@ -84,6 +122,7 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDispo
         _published.TryRemove(key, out _);
         if (_sessions.Remove(key, out ResidentSession? session))
         {
+            Withdraw(session);
             session.Dispose();
         }
     }
@@ -106,6 +145,7 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDispo
         }
 
         _sessions.Clear();
+        _fronts.Clear();
     }
 
     private ResidentSession? Idle(Func<ResidentSession, bool> where) => _sessions.Values.Where(s => !s.Busy && where(s)).MinBy(s => s.LastUse);

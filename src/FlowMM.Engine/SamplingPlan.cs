@@ -11,6 +11,9 @@ public sealed record SamplingPlan
     /// <summary>Most characters of a stop text.</summary>
     public const int MaxStopLength = 256;
 
+    /// <summary>Most tokens to name at each place.</summary>
+    public const int MaxLogprobs = 20;
+
     /// <summary>Softmax temperature; 0 is greedy.</summary>
     public required double Temperature { get; init; }
 
@@ -35,6 +38,9 @@ public sealed record SamplingPlan
     /// <summary>Seed of the sampler.</summary>
     public required ulong Seed { get; init; }
 
+    /// <summary>Most probable tokens to name at each place; null: no log-probabilities.</summary>
+    public int? Logprobs { get; init; }
+
     /// <summary>Fills in defaults and checks ranges.</summary>
     /// <param name="options">What was asked for.</param>
     /// <exception cref="RefusedException">An option is out of its range; the text names it and the range.</exception>
@@ -46,6 +52,7 @@ public sealed record SamplingPlan
         Check(options.MinP is null or (>= 0 and <= 1), "min_p must be 0 to 1");
         Check(options.RepetitionPenalty is null or (> 0 and <= 10), "repetition_penalty must be above 0 and at most 10");
         Check(options.MaxTokens is null or >= 1, "max_tokens must be at least 1");
+        Check(options.Logprobs is null or (>= 0 and <= MaxLogprobs), $"logprobs must be 0 to {MaxLogprobs}");
         IReadOnlyList<string> stop = options.Stop ?? [];
         Check(stop.Count <= MaxStops, $"at most {MaxStops} stop texts are allowed");
         Check(stop.All(s => s.Length is > 0 and <= MaxStopLength), $"a stop text must have 1 to {MaxStopLength} characters");
@@ -59,6 +66,7 @@ public sealed record SamplingPlan
             MaxTokens = options.MaxTokens ?? 256,
             Stop = stop,
             Seed = options.Seed ?? 0,
+            Logprobs = options.Logprobs,
         };
     }
 

@@ -12,6 +12,7 @@ internal sealed class Sequence
     private readonly StopMatcher _stop;
     private readonly StreamingDetokenizer _detokenizer;
     private readonly List<int> _answer = [];
+    private readonly List<TokenScores> _scores = [];
     private readonly TimeProvider _time;
     private readonly long _arrived;
     private readonly long _accepted = Stopwatch.GetTimestamp();
@@ -19,11 +20,12 @@ internal sealed class Sequence
     private long _first;
     private bool _cancelled;
 
-    public Sequence(TurnInput input, IReadOnlyDictionary<string, ProcessedImage> images, StreamingDetokenizer detokenizer, TimeProvider time)
+    public Sequence(TurnInput input, IReadOnlyDictionary<string, ProcessedImage> images, StreamingDetokenizer detokenizer, int chunk, TimeProvider time)
     {
         (Input, Images, _detokenizer, _time, _arrived) = (input, images, detokenizer, time, time.GetTimestamp());
         Runs = [.. input.History, input.Prompt];
         Wanted = [.. Runs.SelectMany(r => r.Identities())];
+        Fronts = Engine.Fronts.Of(input.Tenant, Runs[0], chunk);
         _stop = new StopMatcher(input.Sampling.Stop);
         Sampler = new Sampler(input.Sampling);
         Sampler.Saw(input.Prompt.Ids);
@@ -39,6 +41,12 @@ internal sealed class Sequence
 
     /// <summary>Identities of their tokens: what the cache is to hold before the answer.</summary>
     public long[] Wanted { get; }
+
+    /// <summary>Names of the first run's fronts.</summary>
+    public string[] Fronts { get; }
+
+    /// <summary>Tokens at the front that came from another conversation of the tenant.</summary>
+    public int Shared { get; set; }
 
     /// <summary>Rises with each arrival.</summary>
     public long Number { get; set; }
@@ -89,6 +97,22 @@ internal sealed class Sequence
     public ChannelReader<EngineEvent> Events => _events.Reader;
 
     public void Start() => _started = Stopwatch.GetTimestamp();
+
+    /// <summary>Chooses the token that follows what the cache holds.</summary>
+    /// <param name="logits">[V]; overwritten.</param>
+    public int Choose(Span<float> logits)
+    {
+        int position = Resident!.Cache.LogicalLength;
+        if (Input.Sampling.Logprobs is not int top)
+        {
+            return Sampler.Choose(logits, position);
+        }
+
+        float[] raw = logits.ToArray();
+        int chosen = Sampler.Choose(logits, position);
+        _scores.Add(TokenScores.Of(raw, chosen, top));
+        return chosen;
+    }
 
     /// <summary>Takes a generated token; ends the sequence when it is the last.</summary>
     public void Push(int id, IReadOnlySet<int> endIds, bool contextFull)
@@ -144,6 +168,7 @@ internal sealed class Sequence
             Usage = Measure(generated, now),
             Provenance = Origin(),
             Compression = Merging?.Report(),
+            Scores = Input.Sampling.Logprobs is null ? null : [.. _scores.Take(_answer.Count)],
         });
         _events.Writer.TryComplete();
     }
@@ -153,6 +178,7 @@ internal sealed class Sequence
         PromptTokens = Input.Prompt.Ids.Count,
         CompletionTokens = generated,
         ImageTokens = Input.Prompt.Images.Sum(i => i.Length),
+        CachedTokens = Input.History.Count == 0 ? Shared : 0,
         TimeToFirstTokenMs = Stopwatch.GetElapsedTime(_accepted, _first).TotalMilliseconds,
         PrefillMs = _started == 0 ? 0 : Stopwatch.GetElapsedTime(_started, _first).TotalMilliseconds,
         DecodeMs = Stopwatch.GetElapsedTime(_first, now).TotalMilliseconds,

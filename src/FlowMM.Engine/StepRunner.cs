@@ -11,7 +11,7 @@ namespace FlowMM.Engine;
 /// Computes a step: one pass for all decoding sequences where the model's rows do not depend on each other, and a pass of its own for a chunk
 /// of prefill, so that no sequence's tokens depend on who else runs. Runs on the engine's thread alone.
 /// </summary>
-internal sealed class StepRunner(ChatModel model, EngineOptions options) : IDisposable
+internal sealed class StepRunner(ChatModel model, EngineOptions options, ResidentSessions sessions) : IDisposable
 {
     private readonly SessionCompressor _compressor = new();
 
@@ -65,15 +65,20 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options) : IDisp
             },
         ]).cpu(); // [1, V]
         sequence.Resident.Feed(run.Identities().Skip(offset).Take(length));
+        bool first = sequence.Resident.Fed.Count == sequence.Runs[0].Ids.Count;
         bool ends = prefill.Ends(length);
         prefill.Advance(length);
         if (ends)
         {
             EndRun(sequence, run, history);
+            if (first)
+            {
+                sessions.Offer(sequence.Resident, sequence.Fronts);
+            }
         }
 
         sequence.ReplayMs += history ? Stopwatch.GetElapsedTime(began).TotalMilliseconds : 0;
-        return sequence.Prefill is null ? sequence.Sampler.Choose(Row(logits, 0), cache.LogicalLength) : null;
+        return sequence.Prefill is null ? sequence.Choose(Row(logits, 0)) : null;
     }
 
     private static SequenceChunk Next(Sequence sequence)
@@ -103,7 +108,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options) : IDisp
             resident.Frozen = resident.Cache.Segments.Tokens;
         }
 
-        return sequence.Sampler.Choose(logits, resident.Cache.LogicalLength);
+        return sequence.Choose(logits);
     }
 
     private static void EndRun(Sequence sequence, TokenRun run, bool history)

@@ -194,6 +194,13 @@ public sealed class LayerCache : IDisposable
     /// <summary>Takes the place of what it holds by a copy of another layer's entries.</summary>
     internal void CopyOf(LayerCache other) => Take(other.Views(), other.FixedLength, other.HasMass);
 
+    /// <summary>Takes the place of what it holds by a copy of another layer's first entries, none of them compressed.</summary>
+    internal void CopyOf(LayerCache other, int entries)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Take([.. other.Views().Select(v => v.narrow(1, 0, entries))], 0, hasMass: false);
+    }
+
     /// <summary>As the public one; the bound is not asked again when the whole session was found to have room.</summary>
     internal void EnsureCapacity(int entries, bool moving)
     {

@@ -111,6 +111,29 @@ public sealed class SessionCache : IDisposable
         return copy;
     }
 
+    /// <summary>Takes the place of what it holds by a copy of the first tokens of another session, none of them compressed.</summary>
+    /// <param name="other">A cache of the same model.</param>
+    /// <param name="tokens">How many of its tokens.</param>
+    /// <param name="more">Tokens to reserve room for beyond them.</param>
+    /// <returns>False, and nothing is held, when the memory has no room.</returns>
+    public bool TryCopy(SessionCache other, int tokens, int more)
+    {
+        Clear();
+        if (!TryReserve(tokens + more))
+        {
+            return false;
+        }
+
+        foreach ((LayerCache to, LayerCache from) in _layers.Zip(other._layers))
+        {
+            to.CopyOf(from, tokens);
+        }
+
+        (LogicalLength, Shifts) = (tokens, other.Shifts.Clone());
+        Shifts.Rewind(tokens);
+        return true;
+    }
+
     /// <summary>A copy in host memory; the caller disposes it.</summary>
     public SessionContent ToHost() => new()
     {

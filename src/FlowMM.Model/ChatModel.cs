@@ -16,6 +16,8 @@ namespace FlowMM.Model;
 public sealed class ChatModel : IDisposable
 {
     private readonly ModelConfig _config;
+    // The kernels' memory is the model's: a pass at a time.
+    private readonly Lock _pass = new();
     private readonly CpuCompute? _compute;
     private readonly Decoder _decoder;
     private readonly IVisionEncoder? _vision;
@@ -25,7 +27,6 @@ public sealed class ChatModel : IDisposable
         (_config, Device, Dtype, _compute) = (config, device, dtype, compute);
         Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
         Tokenizer = TextTokenizer.Load(directory);
-        Template = ChatTemplate.Load(directory);
         Images = config.Vision is null ? null : LoadImages(directory, config.Vision);
         ImageTokenId = config.Parts.ImageToken is string token
             ? Tokenizer.FindAdded(token) ?? throw new CheckpointException(Path.Combine(directory, "tokenizer.json"), $"the token '{token}' is missing.")
@@ -75,7 +76,7 @@ public sealed class ChatModel : IDisposable
     public TextTokenizer Tokenizer { get; }
 
     /// <summary>Messages to text.</summary>
-    public ChatTemplate Template { get; }
+    public required ChatTemplate Template { get; init; }
 
     /// <summary>Pictures to pixels; null for a text model.</summary>
     public ImagePreprocessor? Images { get; }
@@ -125,14 +126,18 @@ public sealed class ChatModel : IDisposable
     /// <param name="dtype">Type to keep weights and cache in.</param>
     /// <param name="kernels">How it computes on a CPU in f32; null: as the options' defaults say.</param>
     /// <param name="progress">Told after every tensor; null when nobody waits.</param>
+    /// <param name="template">A chat template's file to use instead of the checkpoint's own; null for that.</param>
     /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
-    public static ChatModel Load(string directory, Device device, ScalarType dtype, KernelOptions? kernels = null, IProgress<LoadProgress>? progress = null) =>
-        Load(directory, device, dtype, kernels ?? new KernelOptions(), KernelPaths.Available[^1], progress);
+    public static ChatModel Load(
+        string directory, Device device, ScalarType dtype, KernelOptions? kernels = null, IProgress<LoadProgress>? progress = null, string? template = null) =>
+        Load(directory, device, dtype, kernels ?? new KernelOptions(), KernelPaths.Available[^1], progress, template);
 
     /// <summary>Loads a checkpoint to compute with the registers of a path, for tests.</summary>
-    internal static ChatModel Load(string directory, Device device, ScalarType dtype, KernelOptions kernels, KernelPath path, IProgress<LoadProgress>? progress = null)
+    internal static ChatModel Load(
+        string directory, Device device, ScalarType dtype, KernelOptions kernels, KernelPath path, IProgress<LoadProgress>? progress = null, string? template = null)
     {
         ModelConfig config = ModelConfig.Read(directory);
+        ChatTemplate chat = ChatTemplate.Load(directory, template);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         using WeightFiles files = WeightFiles.Open(directory, progress);
@@ -140,7 +145,7 @@ public sealed class ChatModel : IDisposable
         CpuCompute? compute = own ? new CpuCompute(kernels.Weights, kernels.Threads, path) : null;
         try
         {
-            return new ChatModel(directory, config, files, device, dtype, compute);
+            return new ChatModel(directory, config, files, device, dtype, compute) { Template = chat };
         }
         catch
         {
@@ -177,6 +182,7 @@ public sealed class ChatModel : IDisposable
     public Tensor Forward(IReadOnlyList<SequenceChunk> chunks)
     {
         ArgumentOutOfRangeException.ThrowIfZero(chunks.Count);
+        using Lock.Scope pass = _pass.EnterScope();
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         foreach (SequenceChunk chunk in chunks)

@@ -66,7 +66,7 @@ internal static class DecodeBenchmark
             using DisposeScope inner = NewDisposeScope();
             long[] size = [shape.KvHeads, entries, shape.HeadDim];
             cache.Layers[layer].Append(randn(size, generator: random), randn(size, generator: random), 0);
-            observer.Observe(layer, randn([shape.QueryHeads, entries, shape.HeadDim], generator: random), 0);
+            observer.Observe(layer, randn([shape.QueryHeads, entries, shape.HeadDim], generator: random), cache.Layers[layer], 0);
         }
 
         cache.Advance(entries);

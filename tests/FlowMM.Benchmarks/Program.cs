@@ -11,6 +11,9 @@ switch (args.FirstOrDefault())
     case "decode":
         DecodeBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
         break;
+    case "serving":
+        await ServingBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
+        break;
     default:
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
         break;

@@ -12,6 +12,7 @@ internal sealed class JsonAnswerWriter(ChatClient client) : IAnswerWriter
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         WriteIndented = true,
+        DefaultIgnoreCondition = System.Text.Json.Serialization.JsonIgnoreCondition.WhenWritingNull,
     };
 
     public async Task WriteAsync(IAsyncEnumerable<GenerateResponse> events)
@@ -37,6 +38,7 @@ internal sealed class JsonAnswerWriter(ChatClient client) : IAnswerWriter
                 turn.Usage.TimeToFirstTokenMs,
                 turn.Usage.PrefillMs,
                 turn.Usage.DecodeMs,
+                turn.Usage.CachedTokens,
             },
             Provenance = new
             {
@@ -48,8 +50,11 @@ internal sealed class JsonAnswerWriter(ChatClient client) : IAnswerWriter
                 turn.Provenance.Node,
             },
             FinishReason = AnswerNames.Reason(turn.FinishReason),
+            Logprobs = turn.Logprobs.Count == 0 ? null : turn.Logprobs.Select(l => new { Chosen = Score(l.Chosen), Top = l.Top.Select(Score) }),
             Session = session,
             Turn = turn.TurnId,
         },
         Options);
+
+    private static object Score(TokenScore score) => new { score.Id, score.Text, score.Logprob };
 }

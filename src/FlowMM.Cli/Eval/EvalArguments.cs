@@ -9,6 +9,9 @@ internal sealed class EvalArguments
 {
     private const double UsualWithin = 3;
 
+    // What MileBench's own configuration allows an answer.
+    private const int UsualAnswerTokens = 512;
+
     private readonly Option<string?> _model = new("--model") { Description = "Folder of the checkpoint. Default: models/tiny, here or above.", HelpName = "DIR" };
     private readonly Option<string?> _data = new("--data") { Description = "Folder of the evaluation sets. Default: eval in the checkpoint's folder.", HelpName = "DIR" };
     private readonly Option<string?> _sets = new("--sets") { Description = "Sets to run, separated by commas. Default: all.", HelpName = "A,B" };
@@ -19,6 +22,10 @@ internal sealed class EvalArguments
     private readonly Option<string?> _protocols = new("--protocols") { Description = "alone, in-order; with --methods also after. Default: after with methods, the others without.", HelpName = "A,B" };
     private readonly Option<string?> _text = new("--text") { Description = "Instead of sets: perplexity and KL after passages of a text, or of a .json of passages.", HelpName = "FILE" };
     private readonly Option<string?> _needles = new("--needles") { Description = "Instead of sets: a .json of texts with questions; exact answers and KL.", HelpName = "FILE" };
+    private readonly Option<string?> _mileBench = new("--milebench") { Description = "Instead of sets: a folder in MileBench's layout; its tasks by their own metrics.", HelpName = "DIR" };
+    private readonly Option<string?> _tasks = new("--tasks") { Description = "Tasks of MileBench, separated by commas. Default: all.", HelpName = "A,B" };
+    private readonly Option<int?> _combine = new("--combine") { Description = "Take MileBench's pictures combined to this many.", HelpName = "N" };
+    private readonly Option<int?> _answerTokens = new("--answer-tokens") { Description = $"Most tokens of a MileBench answer. Default: {UsualAnswerTokens}.", HelpName = "N" };
     private readonly Option<string?> _compare = new("--compare") { Description = "File of figures, as reference-merging.json: fail when a cell differs, or flowmm loses a clear lead.", HelpName = "FILE" };
     private readonly Option<double> _within = new("--within") { Description = "Points of accuracy that a cell may differ.", HelpName = "POINTS", DefaultValueFactory = _ => UsualWithin };
     private readonly Option<string?> _json = new("--json") { Description = "File to write the figures to, anew after each set.", HelpName = "FILE" };
@@ -29,7 +36,9 @@ internal sealed class EvalArguments
     {
         AtLeast(_limit, 1);
         AtLeast(_samples, 0);
-        foreach (Option option in (Option[])[_model, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _compare, _within, _json, _html, _markdown])
+        AtLeast(_combine, 1);
+        AtLeast(_answerTokens, 1);
+        foreach (Option option in (Option[])[_model, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _mileBench, _tasks, _combine, _answerTokens, _compare, _within, _json, _html, _markdown])
         {
             command.Add(option);
         }
@@ -51,6 +60,10 @@ internal sealed class EvalArguments
             Protocols = Words(parsed.GetValue(_protocols))?.Select(name => name.Replace('-', ' ')).Distinct().ToList(),
             Text = parsed.GetValue(_text),
             Needles = parsed.GetValue(_needles),
+            MileBench = parsed.GetValue(_mileBench),
+            Tasks = Words(parsed.GetValue(_tasks)),
+            Combine = parsed.GetValue(_combine),
+            AnswerTokens = parsed.GetValue(_answerTokens) ?? UsualAnswerTokens,
             Compare = parsed.GetValue(_compare),
             Within = parsed.GetValue(_within),
             Json = parsed.GetValue(_json),

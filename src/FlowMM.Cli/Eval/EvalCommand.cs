@@ -1,4 +1,5 @@
 using System.CommandLine;
+using FlowMM.Cli.Eval.MileBench;
 using FlowMM.KvCache;
 using FlowMM.Model;
 using static TorchSharp.torch;
@@ -32,6 +33,13 @@ public static class EvalCommand
         {
             using ChatModel reader = ChatModel.Load(settings.Model, CPU, float32);
             return TextRun.Run(settings, reader, cancellationToken);
+        }
+
+        if (settings.MileBench is not null)
+        {
+            MileBenchFolder tasks = new(settings.MileBench, settings.Combine);
+            using ChatModel seeing = ChatModel.Load(settings.Model, CPU, float32);
+            return MileBenchRun.Run(settings, seeing, tasks, cancellationToken);
         }
 
         EvalFolder folder = new(settings.Data);

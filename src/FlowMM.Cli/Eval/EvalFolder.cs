@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace FlowMM.Cli.Eval;
 
 /// <summary>A folder of evaluation sets: <c>pictures/</c>, and one <c>.jsonl</c> of conversations a set.</summary>
-public sealed class EvalFolder
+public sealed class EvalFolder : IPictures
 {
     private const string Placeholder = "<image>";
     private const string PictureList = "pictures";
@@ -46,9 +46,7 @@ public sealed class EvalFolder
             : throw new CommandException($"there is no set '{set}' in '{_path}'; it has {string.Join(", ", Sets)}");
     }
 
-    /// <summary>A picture's file bytes.</summary>
-    /// <param name="name">Its name within <c>pictures</c>.</param>
-    /// <exception cref="IOException">It cannot be read.</exception>
+    /// <inheritdoc/>
     public byte[] Picture(string name) => System.IO.File.ReadAllBytes(Path.Combine(_path, "pictures", name));
 
     private string File(string set) => Path.Combine(_path, set + ".jsonl");

@@ -30,6 +30,18 @@ internal sealed record EvalSettings
     /// <summary>A file of texts with questions.</summary>
     public string? Needles { get; init; }
 
+    /// <summary>A folder in MileBench's layout.</summary>
+    public string? MileBench { get; init; }
+
+    /// <summary>Its tasks; null: all.</summary>
+    public IReadOnlyList<string>? Tasks { get; init; }
+
+    /// <summary>MileBench's pictures combined to this many; null: each by itself.</summary>
+    public int? Combine { get; init; }
+
+    /// <summary>Most tokens of a MileBench answer.</summary>
+    public required int AnswerTokens { get; init; }
+
     /// <summary>File of figures that the run must agree with.</summary>
     public string? Compare { get; init; }
 

@@ -31,6 +31,7 @@ internal static class GridJson
 
     private static JsonObject Set(MergingTable table) => new()
     {
+        ["metric"] = table.Metric,
         ["questions"] = table.Full.Questions,
         ["full"] = Round(table.Full.Accuracy),
         ["full_bytes"] = Math.Round(table.Full.Bytes),

@@ -1,5 +1,6 @@
 using FlowMM.Engine.Offline;
 using FlowMM.KvCache;
+using FlowMM.Model;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,7 +31,7 @@ public sealed class MergingGrid(EvalModel model) : IDisposable
         using SegmentObservers observers = new(whole.Cache.Shape, input.Ids.Length, table.Variants.Select(v => v.Options));
         using (DisposeScope scope = NewDisposeScope())
         {
-            model.Runner.Prefill([new OfflineInput { Session = whole, Ids = input.Ids, ImageRows = input.ImageRows(), Observer = observers }]);
+            model.Runner.Prefill([new OfflineInput { Session = whole, Ids = input.Ids, ImageRows = input.ImageRows(), Pictures = input.Pictures, Observer = observers }]);
         }
 
         IReadOnlyList<GridAnswer> full = AskFull(whole, table.Full, ask);
@@ -60,4 +61,8 @@ public sealed class MergingGrid(EvalModel model) : IDisposable
 /// <summary>A segment to read.</summary>
 /// <param name="Ids">Its tokens.</param>
 /// <param name="ImageRows">Makes the rows of its pictures, [k, C], in the caller's scope; null when it has none.</param>
-public sealed record SegmentInput(int[] Ids, Func<Tensor?> ImageRows);
+public sealed record SegmentInput(int[] Ids, Func<Tensor?> ImageRows)
+{
+    /// <summary>Where its pictures lie, for models whose positions follow rows and columns.</summary>
+    public IReadOnlyList<ImageSpan> Pictures { get; init; } = [];
+}

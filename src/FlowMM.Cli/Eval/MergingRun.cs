@@ -40,34 +40,10 @@ internal static class MergingRun
                     }
 
                     tables.Add(table);
-                    Report(settings, model, tables, sample, progress);
+                    GridFiles.Report(settings, model.MadeWith, tables, sample, progress);
                 }
             }
         });
         return comparison is null || comparison.Agrees(tables, Console.WriteLine) ? 0 : 1;
-    }
-
-    /// <summary>Prints the newest table and writes the files with all so far: what is done is not lost when the run is interrupted.</summary>
-    private static void Report(EvalSettings settings, EvalModel model, List<MergingTable> tables, PageSample? sample, EvalProgress progress)
-    {
-        foreach (string line in GridText.Lines(tables[^1]))
-        {
-            progress.Print(line);
-        }
-
-        if (settings.Json is not null)
-        {
-            File.WriteAllText(settings.Json, GridJson.Of(tables, model.MadeWith));
-        }
-
-        if (settings.Html is not null)
-        {
-            File.WriteAllText(settings.Html, EvalPage.Of(tables, sample, model.MadeWith));
-        }
-
-        if (settings.Markdown is not null)
-        {
-            File.WriteAllText(settings.Markdown, GridMarkdown.Of(tables));
-        }
     }
 }

@@ -22,6 +22,9 @@ public sealed class MergingTable
     /// <summary>The set.</summary>
     public string Set { get; }
 
+    /// <summary>What the score of an answer is. Default accuracy: right or wrong.</summary>
+    public string Metric { get; init; } = "accuracy";
+
     /// <summary>Rows.</summary>
     public IReadOnlyList<MergingVariant> Variants { get; }
 

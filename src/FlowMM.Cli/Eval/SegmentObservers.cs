@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace FlowMM.Cli.Eval;
 
-/// <summary>Lets one prefill serve methods that observe different rows: one observer for each way of sampling.</summary>
+/// <summary>Lets one prefill serve methods that observe different rows: one observer for each choice of them.</summary>
 internal sealed class SegmentObservers : IQueryObserver, IDisposable
 {
-    private readonly Dictionary<int, SegmentObserver> _bySamples = [];
+    private readonly Dictionary<(int Samples, int Reach), SegmentObserver> _observers = [];
 
     /// <summary>Makes what the methods need.</summary>
     /// <param name="shape">Sizes of the model.</param>
@@ -14,31 +14,33 @@ internal sealed class SegmentObservers : IQueryObserver, IDisposable
     /// <param name="methods">The options of each method.</param>
     public SegmentObservers(CacheShape shape, int length, IEnumerable<MergingPlanOptions> methods)
     {
-        foreach (MergingPlanOptions options in methods.DistinctBy(o => o.Samples))
+        foreach (MergingPlanOptions options in methods.DistinctBy(Key))
         {
-            _bySamples.Add(options.Samples, new SegmentObserver(shape, length, options));
+            _observers.Add(Key(options), new SegmentObserver(shape, length, options));
         }
     }
 
     /// <summary>What a method sees.</summary>
     /// <param name="options">Its options.</param>
-    public SegmentObserver Of(MergingPlanOptions options) => _bySamples[options.Samples];
+    public SegmentObserver Of(MergingPlanOptions options) => _observers[Key(options)];
 
     /// <inheritdoc/>
-    public void Observe(int layer, Tensor queries, int start)
+    public void Observe(int layer, Tensor queries, LayerCache entries, int start)
     {
-        foreach (SegmentObserver observer in _bySamples.Values)
+        foreach (SegmentObserver observer in _observers.Values)
         {
-            observer.Observe(layer, queries, start);
+            observer.Observe(layer, queries, entries, start);
         }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (SegmentObserver observer in _bySamples.Values)
+        foreach (SegmentObserver observer in _observers.Values)
         {
             observer.Dispose();
         }
     }
+
+    private static (int Samples, int Reach) Key(MergingPlanOptions options) => (options.Samples, SegmentObserver.Reach(options));
 }

@@ -31,29 +31,18 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
     {
         using DisposeScope scope = NewDisposeScope();
         using SessionCache whole = model.NewCache();
-        Dictionary<int, SegmentObserver> observers = variants.DistinctBy(v => v.Options.Samples)
-            .ToDictionary(v => v.Options.Samples, v => new SegmentObserver(model.CacheShape, text.Ids.Length, v.Options));
-        try
+        using SegmentObservers observers = new(model.CacheShape, text.Ids.Length, variants.Select(v => v.Options));
+        Tensor end = Prefill(whole, text.Ids, observers); // [1, V]
+        Tensor[] full = [.. text.Continuations.Select(c => Score(whole, end, c))];
+        Count(Full, full, full, text);
+        foreach ((MergingVariant variant, EvalBudget budget) in variants.SelectMany(v => budgets.Select(b => (v, b))))
         {
-            Tensor end = Prefill(whole, text.Ids, [.. observers.Values]); // [1, V]
-            Tensor[] full = [.. text.Continuations.Select(c => Score(whole, end, c))];
-            Count(Full, full, full, text);
-            foreach ((MergingVariant variant, EvalBudget budget) in variants.SelectMany(v => budgets.Select(b => (v, b))))
-            {
-                using DisposeScope cell = NewDisposeScope();
-                using SessionCache merged = whole.Clone();
-                TextCell counted = Cells[(variant.Name, budget.Name)];
-                counted.Add(_compressor.CompressSegment(
-                    merged, observers[variant.Options.Samples], new byte[text.Ids.Length], budget.Of(variant.Options), firstSegment: true));
-                Count(counted, full, text.Continuations.Select(c => Score(merged, end, c)), text);
-            }
-        }
-        finally
-        {
-            foreach (SegmentObserver observer in observers.Values)
-            {
-                observer.Dispose();
-            }
+            using DisposeScope cell = NewDisposeScope();
+            using SessionCache merged = whole.Clone();
+            TextCell counted = Cells[(variant.Name, budget.Name)];
+            counted.Add(_compressor.CompressSegment(
+                merged, observers.Of(variant.Options), new byte[text.Ids.Length], budget.Of(variant.Options), firstSegment: true));
+            Count(counted, full, text.Continuations.Select(c => Score(merged, end, c)), text);
         }
     }
 
@@ -69,7 +58,7 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
     }
 
     /// <summary>Logits after the last token, [1, V].</summary>
-    private Tensor Prefill(SessionCache cache, int[] ids, SegmentObserver[] observers)
+    private Tensor Prefill(SessionCache cache, int[] ids, SegmentObservers observers)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor? end = null;
@@ -79,7 +68,7 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
             {
                 Cache = cache,
                 TokenIds = ids.AsMemory(start, Math.Min(ChunkTokens, ids.Length - start)),
-                Observer = new Observers(observers),
+                Observer = observers,
                 SegmentStart = start,
             }]);
         }
@@ -96,17 +85,5 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
         cache.Rewind(read);
         Tensor all = cat([end, logits]); // [read + 1, V]
         return nn.functional.log_softmax(all.narrow(0, read + 1 - continuation.Scored, continuation.Scored).to(float64), 1).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>Several observers of one prefill.</summary>
-    private sealed class Observers(IReadOnlyList<SegmentObserver> all) : IQueryObserver
-    {
-        public void Observe(int layer, Tensor queries, int start)
-        {
-            foreach (SegmentObserver observer in all)
-            {
-                observer.Observe(layer, queries, start);
-            }
-        }
     }
 }

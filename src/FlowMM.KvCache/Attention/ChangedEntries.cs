@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace FlowMM.KvCache;
@@ -30,14 +31,7 @@ internal sealed unsafe class ChangedEntries
         (_values, _count, _sink, _lengths) = (values, mass.Length, sink, new float[mass.Length]);
         for (int i = 0; i < _count; i++)
         {
-            float* row = values.Data + ((long)i * values.Width);
-            double sum = 0;
-            for (int d = 0; d < values.Width; d++)
-            {
-                sum += (double)row[d] * row[d];
-            }
-
-            _lengths[i] = (float)sum;
+            _lengths[i] = (float)RowKernels.SquaredLength(values.Data + ((long)i * values.Width), values.Width);
         }
     }
 
@@ -103,6 +97,7 @@ internal sealed unsafe class ChangedEntries
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void AddTile(RowScratch scratch, int from, int count, ChangeSums sums)
     {
         (Columns left, Columns right) = (new Columns(scratch, 0), new Columns(scratch, Half));
@@ -158,6 +153,7 @@ internal sealed unsafe class ChangedEntries
         private readonly Vector512<float> _weights = Vector512.Load(scratch.Weights + at);
         private readonly Vector512<float> _lengths = Vector512.Load(scratch.Lengths + at);
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         internal void Add(float* row, float* product, Vector512<float> length, ref Vector512<float> share, ref Vector512<float> change, ref Vector512<float> large)
         {
             Vector512<float> p = Vector512.Load(row) * _inverse;

@@ -8,8 +8,11 @@ internal static unsafe class ColumnMath
     private const int Width = TileKernels.Columns;
     private const int Half = RowKernels.Lanes;
 
-    /// <summary>exp(logit - the column's max), in place.</summary>
-    internal static void Exponentiate(float* rows, int n)
+    /// <summary>exp(logit - the column's max).</summary>
+    /// <param name="rows">[n, 32] logits.</param>
+    /// <param name="n">Entries, at least one.</param>
+    /// <param name="to">[n, 32]; memory that is read much later: it does not pass through the cache unless it is <paramref name="rows"/>.</param>
+    internal static void Exponentiate(float* rows, int n, float* to)
     {
         (Vector512<float> a, Vector512<float> b) = (Vector512.Load(rows), Vector512.Load(rows + Half));
         for (int i = 1; i < n; i++)
@@ -21,8 +24,17 @@ internal static unsafe class ColumnMath
         for (int i = 0; i < n; i++)
         {
             float* row = rows + ((long)i * Width);
-            RowKernels.Exp(Vector512.Load(row) - a).Store(row);
-            RowKernels.Exp(Vector512.Load(row + Half) - b).Store(row + Half);
+            (Vector512<float> x, Vector512<float> y) = (RowKernels.Exp(Vector512.Load(row) - a), RowKernels.Exp(Vector512.Load(row + Half) - b));
+            if (to == rows)
+            {
+                x.Store(row);
+                y.Store(row + Half);
+            }
+            else
+            {
+                x.StoreAlignedNonTemporal(to + ((long)i * Width));
+                y.StoreAlignedNonTemporal(to + ((long)i * Width) + Half);
+            }
         }
     }
 

@@ -11,14 +11,16 @@ namespace FlowMM.KvCache;
 internal sealed unsafe class CpuRows : IHeadRows
 {
     private const int MostLanes = 32;
-    private const int LeastBlocks = 3;
+    private const int LeastBlocks = 4;
     private const int Width = TileKernels.Columns;
 
     private readonly Workspace _workspace;
     private readonly AlignedFloats _queries;
     private readonly ColumnBlock[] _blocks;
+    private readonly int _count;
     private readonly int _height;
-    private PaddedRows _keys;
+    private readonly int _headWidth;
+    private Lazy<PaddedRows> _keys;
     private float* _exps;
     private int[]? _rows;
 
@@ -29,11 +31,12 @@ internal sealed unsafe class CpuRows : IHeadRows
     /// <param name="keys">[L, D] f32, contiguous.</param>
     internal CpuRows(Workspace workspace, ObservedQueries queries, (int Head, int Group) head, Tensor keys)
     {
-        (_workspace, _keys) = (workspace, new PaddedRows(keys));
-        _height = _keys.PaddedCount;
+        (_workspace, _keys) = (workspace, new Lazy<PaddedRows>(() => new PaddedRows(keys)));
+        (_count, _height) = ((int)keys.shape[0], TileKernels.Padded((int)keys.shape[0]));
+        _headWidth = TileKernels.Padded((int)keys.shape[1]);
         (int proxies, int samples) = (queries.ProxyPositions.Length, queries.SamplePositions.Length);
         int first = ColumnBlock.Count(proxies, head.Group);
-        long size = (long)_keys.Width * Width;
+        long size = (long)_headWidth * Width;
         _queries = new AlignedFloats((first + ColumnBlock.Count(samples, head.Group)) * size);
 
         // Without samples the proxies stand for both halves of the evidence.
@@ -53,25 +56,24 @@ internal sealed unsafe class CpuRows : IHeadRows
     {
         remember &= ask.Needs.HasFlag(Evidence.OutputChange);
         _exps = remember ? _workspace.Take(Elements) : null;
-        HeadEvidence[] lanes = Lanes(_blocks.Length, () => new HeadEvidence(_keys.Count, ask.Needs), (block, scratch, evidence) =>
+        HeadEvidence[] lanes = Lanes(_blocks.Length, () => new HeadEvidence(_count, ask.Needs), (block, scratch, evidence) =>
         {
             bool causal = CausalColumns.Wanted(_blocks[block], ask.Needs);
             if (causal || remember)
             {
-                float* rows = remember ? Remembered(block) : scratch.Rows;
-                TileKernels.Products(_keys.Data, _keys.PaddedCount, _keys.Width, _blocks[block].Queries, rows, Width);
+                Multiply(block, scratch);
                 if (causal)
                 {
-                    new CausalColumns(rows, _blocks[block], ask).AddTo(evidence);
+                    new CausalColumns(scratch.Rows, _blocks[block], ask).AddTo(evidence);
                 }
 
                 if (remember)
                 {
-                    ColumnMath.Exponentiate(rows, _keys.Count);
+                    ColumnMath.Exponentiate(scratch.Rows, _count, Remembered(block));
                 }
             }
         });
-        return HeadEvidence.Sum(_keys.Count, lanes);
+        return HeadEvidence.Sum(_count, lanes);
     }
 
     /// <inheritdoc/>
@@ -92,8 +94,8 @@ internal sealed unsafe class CpuRows : IHeadRows
     /// <inheritdoc/>
     public void Retain(int[] kept, Tensor keys, bool sameKeys)
     {
-        _keys.Dispose();
-        _keys = new PaddedRows(keys);
+        Forget();
+        _keys = new Lazy<PaddedRows>(() => new PaddedRows(keys));
         _rows = _rows is null ? kept : [.. kept.Select(k => _rows[k])];
         _exps = sameKeys ? _exps : null;
     }
@@ -102,7 +104,22 @@ internal sealed unsafe class CpuRows : IHeadRows
     public void Dispose()
     {
         _queries.Dispose();
-        _keys.Dispose();
+        Forget();
+    }
+
+    private void Forget()
+    {
+        if (_keys.IsValueCreated)
+        {
+            _keys.Value.Dispose();
+        }
+    }
+
+    /// <summary>The block's logits.</summary>
+    private void Multiply(int block, RowScratch scratch)
+    {
+        PaddedRows keys = _keys.Value;
+        TileKernels.Products(keys.Data, keys.PaddedCount, keys.Width, _blocks[block].Queries, scratch.Rows, Width);
     }
 
     private float* Remembered(int block) => _exps + ((long)block * _height * Width);
@@ -134,8 +151,8 @@ internal sealed unsafe class CpuRows : IHeadRows
         }
 
         // Nothing is remembered, or every entry that a query looked at is gone: its column is measured from the largest that is left.
-        TileKernels.Products(_keys.Data, _keys.PaddedCount, _keys.Width, _blocks[block].Queries, scratch.Rows, Width);
-        ColumnMath.Exponentiate(scratch.Rows, mass.Length);
+        Multiply(block, scratch);
+        ColumnMath.Exponentiate(scratch.Rows, mass.Length, scratch.Rows);
         ColumnMath.Weigh(scratch.Rows, null, mass, scratch.Rows, but, scratch.Rest);
     }
 
@@ -145,7 +162,7 @@ internal sealed unsafe class CpuRows : IHeadRows
         Parallel.For(0, lanes.Length, lane =>
         {
             T sums = lanes[lane] = start();
-            RowScratch scratch = _workspace.Rent(_height, _keys.Width);
+            RowScratch scratch = _workspace.Rent(_height, _headWidth);
             for (int block = lane * blocks / lanes.Length; block < (lane + 1) * blocks / lanes.Length; block++)
             {
                 step(block, scratch, sums);

@@ -21,9 +21,9 @@ internal sealed unsafe class PaddedRows : IDisposable
         {
             float* row = Data + ((long)i * Width);
             new ReadOnlySpan<float>(from + ((long)i * width), width).CopyTo(new Span<float>(row, width));
-            for (int d = 0; origin >= 0 && d < width; d++)
+            if (origin >= 0)
             {
-                row[d] -= from[((long)origin * width) + d];
+                RowKernels.Subtract(row, from + ((long)origin * width), width);
             }
         }
     }

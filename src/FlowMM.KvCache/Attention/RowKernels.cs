@@ -40,6 +40,58 @@ internal static unsafe class RowKernels
     internal static Vector512<float> From(int first, int column) =>
         Vector512.GreaterThanOrEqual(LaneIndex + Vector512.Create(column), Vector512.Create(first)).AsSingle();
 
+    /// <summary>Sum of squares in f64; its order depends on the width alone.</summary>
+    internal static double SquaredLength(float* row, int n)
+    {
+        Vector512<double> sums = default;
+        int i = 0;
+        for (; i <= n - Lanes; i += Lanes)
+        {
+            (Vector512<double> low, Vector512<double> high) = Vector512.Widen(Vector512.Load(row + i));
+            sums += (low * low) + (high * high);
+        }
+
+        double sum = Vector512.Sum(sums);
+        for (; i < n; i++)
+        {
+            sum += (double)row[i] * row[i];
+        }
+
+        return sum;
+    }
+
+    /// <summary>row - origin, in place.</summary>
+    internal static void Subtract(float* row, float* origin, int n)
+    {
+        int i = 0;
+        for (; i <= n - Lanes; i += Lanes)
+        {
+            (Vector512.Load(row + i) - Vector512.Load(origin + i)).Store(row + i);
+        }
+
+        for (; i < n; i++)
+        {
+            row[i] -= origin[i];
+        }
+    }
+
+    /// <summary>sums + factor * row, in place and in f64.</summary>
+    internal static void AddScaled(double factor, float* row, double* sums, int n)
+    {
+        int i = 0;
+        for (Vector512<double> all = Vector512.Create(factor); i <= n - Lanes; i += Lanes)
+        {
+            (Vector512<double> low, Vector512<double> high) = Vector512.Widen(Vector512.Load(row + i));
+            (Vector512.Load(sums + i) + (all * low)).Store(sums + i);
+            (Vector512.Load(sums + i + 8) + (all * high)).Store(sums + i + 8);
+        }
+
+        for (; i < n; i++)
+        {
+            sums[i] += factor * row[i];
+        }
+    }
+
     /// <summary>The first element within <paramref name="tie"/> of the largest, and the largest.</summary>
     internal static (int At, float Largest) Nearest(float* row, int n, float tie)
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -20,9 +21,8 @@ internal static class ClusterMerge
     {
         using DisposeScope scope = NewDisposeScope();
         int[] kept = HeadPlan.Where(plan.Kept);
-        Tensor rows = tensor(kept, dtype: int64).to(entries.Keys.device);
-        Tensor keys = entries.Keys.index_select(0, rows); // [B, D]
-        Tensor values = entries.Values.index_select(0, rows); // [B, D]
+        Tensor keys = Rows(entries.Keys, kept); // [B, D]
+        Tensor values = Rows(entries.Values, kept); // [B, D]
         int[] slot = Slots(plan, kept);
         Clusters clusters = new(entries, plan, slot, kept, [.. weight.Select(w => Math.Max(w, LeastWeight))]);
         if (plan.Mode != MergeMode.Evict && clusters.Merged)
@@ -40,7 +40,7 @@ internal static class ClusterMerge
             Counts = clusters.Counts(),
             Modality = clusters.Modalities(),
             Kept = [.. kept.Select(i => entries.Kept[i])],
-            Assign = [.. entries.Assign.Select(to => Follow(entries, plan, to))],
+            Assign = Follow(entries, plan),
             Sensitive = [.. kept.Select(i => plan.Sensitive is not null && plan.Sensitive[i])],
             Tau = plan.Tau,
             DroppedMass = entries.DroppedMass + weight.Where((_, i) => plan.Assign[i] < 0).Sum(),
@@ -59,31 +59,56 @@ internal static class ClusterMerge
         return [.. plan.Assign.Select(to => to < 0 ? -1 : entry[to])];
     }
 
-    /// <summary>Where a token of the input ends: it sits in the entry whose input index is <paramref name="to"/>.</summary>
-    private static int Follow(HeadEntries entries, HeadPlan plan, int to)
+    /// <summary>[L]: where each token of the input ends; it sat in the entry whose input index it had been assigned to.</summary>
+    private static int[] Follow(HeadEntries entries, HeadPlan plan)
     {
-        int entry = to < 0 ? -1 : Array.BinarySearch(entries.Kept, to);
-        int next = entry < 0 ? -1 : plan.Assign[entry];
-        return next < 0 ? -1 : entries.Kept[next];
+        int[] next = new int[entries.Assign.Length];
+        for (int e = 0; e < entries.Length; e++)
+        {
+            next[entries.Kept[e]] = plan.Assign[e] < 0 ? -1 : entries.Kept[plan.Assign[e]];
+        }
+
+        return [.. entries.Assign.Select(to => to < 0 ? -1 : next[to])];
     }
 
-    private static Tensor Overwrite(Tensor target, Tensor source, double[] share, Clusters clusters)
+    /// <summary>A copy of rows of [n, D]; on the CPU without the tensor library, whose thread teams would be made anew for each thread that comes here.</summary>
+    private static Tensor Rows(Tensor from, int[] at)
+    {
+        if (from.device_type != DeviceType.CPU)
+        {
+            return from.index_select(0, tensor(at, dtype: int64).to(from.device));
+        }
+
+        int width = (int)from.shape[1];
+        Tensor to = empty([at.Length, width], float32);
+        ReadOnlySpan<float> source = MemoryMarshal.Cast<byte, float>(from.bytes);
+        Span<float> target = MemoryMarshal.Cast<byte, float>(to.bytes);
+        for (int n = 0; n < at.Length; n++)
+        {
+            source.Slice(at[n] * width, width).CopyTo(target.Slice(n * width, width));
+        }
+
+        return to;
+    }
+
+    private static unsafe Tensor Overwrite(Tensor target, Tensor source, double[] share, Clusters clusters)
     {
         int width = (int)source.shape[1];
         Tensor host = target.cpu().contiguous();
-        ReadOnlySpan<float> from = MemoryMarshal.Cast<byte, float>(source.cpu().contiguous().bytes);
+        Tensor rows = source.cpu().contiguous();
+        float* from = RowKernels.Data(rows);
         Span<float> to = MemoryMarshal.Cast<byte, float>(host.bytes);
-        double[] sums = new double[clusters.Sizes.Length * width];
-        for (int i = 0; i < share.Length; i++)
+        // A fresh array of this size would have the collector look at everything, round after round.
+        double[] sums = ArrayPool<double>.Shared.Rent(clusters.Sizes.Length * width);
+        sums.AsSpan(0, clusters.Sizes.Length * width).Clear();
+        fixed (double* sum = sums)
         {
-            int entry = clusters.Slot[i];
-            if (entry >= 0 && clusters.Sizes[entry] > 1)
+            for (int i = 0; i < share.Length; i++)
             {
-                Span<double> sum = sums.AsSpan(entry * width, width);
-                ReadOnlySpan<float> row = from.Slice(i * width, width);
-                for (int d = 0; d < width; d++)
+                int entry = clusters.Slot[i];
+                if (entry >= 0 && clusters.Sizes[entry] > 1)
                 {
-                    sum[d] += share[i] * row[d];
+                    RowKernels.AddScaled(share[i], from + ((long)i * width), sum + ((long)entry * width), width);
                 }
             }
         }
@@ -96,6 +121,7 @@ internal static class ClusterMerge
             }
         }
 
+        ArrayPool<double>.Shared.Return(sums);
         return host.to(target.device);
     }
 }

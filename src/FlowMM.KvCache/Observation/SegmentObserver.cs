@@ -4,9 +4,10 @@ using static TorchSharp.torch;
 namespace FlowMM.KvCache;
 
 /// <summary>
-/// Keeps what compression needs of a segment's queries while its chunks pass: the sampled rows and the proxies of each layer. Chunked and
-/// one-shot prefill leave the same bytes. Memory is bounded by <see cref="Bytes"/>, which does not grow with the chunks:
-/// layers * H * (S + w') * D f32, where S is at most the samples asked for (every row: S = L).
+/// Keeps what compression needs of a segment's queries while its chunks pass: the sampled rows and the proxies of each layer, and what each
+/// key is to the rows shortly before it. Chunked and one-shot prefill leave the same bytes. Memory is bounded by <see cref="Bytes"/>, which
+/// does not grow with the chunks: layers * H * (S + w' + a) * D f32 and layers * G * L f64, where S is at most the samples asked for
+/// (every row: S = L) and a how far rows look ahead.
 /// </summary>
 public sealed class SegmentObserver : IQueryObserver, IDisposable
 {
@@ -14,6 +15,8 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
     private readonly int[] _proxyPositions;
     private readonly Tensor?[] _samples;
     private readonly Tensor?[] _proxies;
+    private readonly AheadRows[] _ahead;
+    private readonly int _reach;
     private readonly int[] _seen;
     private readonly CacheShape _shape;
 
@@ -30,20 +33,32 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
         _proxyPositions = [.. Enumerable.Range(length - proxies, proxies)];
         (_samples, _proxies) = (new Tensor?[shape.Layers], new Tensor?[shape.Layers]);
         _seen = new int[shape.Layers];
+        _reach = Reach(options);
+        _ahead = [.. Enumerable.Range(0, _reach == 0 ? 0 : shape.Layers).Select(_ => new AheadRows(shape.KvHeads, length, _reach))];
     }
+
+    /// <summary>How far rows look ahead: not at all where the method does not weigh output changes, or where every row is a sample and sees everything.</summary>
+    /// <param name="options">Method, importance, samples and ahead.</param>
+    public static int Reach(MergingPlanOptions options) =>
+        options.Samples > 0 && MergePolicies.Find(options.Method)?.Needs(options).HasFlag(Evidence.OutputChange) == true ? options.Ahead : 0;
 
     /// <summary>Tokens of the segment, L.</summary>
     public int Length { get; }
 
     /// <summary>Bytes that all layers' rows take.</summary>
-    public long Bytes => (long)_shape.Layers * _shape.QueryHeads * (_samplePositions.Length + _proxyPositions.Length) * _shape.HeadDim * sizeof(float);
+    public long Bytes =>
+        ((long)_shape.Layers * _shape.QueryHeads * (_samplePositions.Length + _proxyPositions.Length + _reach) * _shape.HeadDim * sizeof(float))
+        + (_reach == 0 ? 0 : (long)_shape.Layers * _shape.KvHeads * Length * sizeof(double));
+
+    /// <summary>Milliseconds that rows looking ahead have taken so far: they pass within the prefill.</summary>
+    public double Milliseconds => _ahead.Sum(a => a.Changes.Milliseconds);
 
     /// <summary>True when every layer has passed every token.</summary>
     public bool Complete => _seen.All(n => n == Length);
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The chunk does not follow the one before it, or exceeds the segment.</exception>
-    public void Observe(int layer, Tensor queries, int start)
+    public void Observe(int layer, Tensor queries, LayerCache entries, int start)
     {
         int count = (int)queries.shape[1];
         if (start != _seen[layer] || start + count > Length)
@@ -55,19 +70,23 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
         Copy(_samples, layer, queries, start, _samplePositions);
         Copy(_proxies, layer, queries, start, _proxyPositions);
         _seen[layer] += count;
+        if (_reach > 0)
+        {
+            _ahead[layer].Add(queries, entries, _seen[layer]);
+        }
     }
 
     /// <summary>The rows of a layer; they stay the observer's.</summary>
     /// <param name="layer">Decoder layer.</param>
     /// <exception cref="InvalidOperationException">The layer has not passed every token.</exception>
     public ObservedQueries Queries(int layer) => _seen[layer] == Length
-        ? new ObservedQueries(_samples[layer]!, _samplePositions, _proxies[layer]!, _proxyPositions)
+        ? new ObservedQueries(_samples[layer]!, _samplePositions, _proxies[layer]!, _proxyPositions) { Ahead = _reach == 0 ? null : _ahead[layer].Changes }
         : throw new InvalidOperationException($"Layer {layer} has passed {_seen[layer]} of {Length} tokens.");
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (Tensor? owned in _samples.Concat(_proxies))
+        foreach (IDisposable? owned in _samples.Concat<IDisposable?>(_proxies).Concat(_ahead))
         {
             owned?.Dispose();
         }

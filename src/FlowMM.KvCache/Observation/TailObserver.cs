@@ -34,7 +34,7 @@ public sealed class TailObserver : IQueryObserver, IDisposable
     public long Bytes => (long)_shape.Layers * _shape.QueryHeads * (Recent + _sampled) * _shape.HeadDim * sizeof(float);
 
     /// <inheritdoc/>
-    public void Observe(int layer, Tensor queries, int start)
+    public void Observe(int layer, Tensor queries, LayerCache entries, int start)
     {
         using DisposeScope scope = NewDisposeScope();
         int count = (int)queries.shape[1];

@@ -18,14 +18,17 @@ public sealed record MergingPlanOptions
     /// <summary>Proxies w, and the most that the protected tail takes, 1 to 256 tokens. Default 32.</summary>
     public int Window { get; init; } = 32;
 
-    /// <summary>Protected head of a conversation, and keys left out of the sink-free flow, 0 to 64 tokens. Default 4.</summary>
+    /// <summary>Keys left out of the sink-free flow, and the protected head of streaming and d2o, 0 to 64 tokens. Default 4.</summary>
     public int Sinks { get; init; } = 4;
 
-    /// <summary>Share of the budget that the protected tail may take, 0 to 1. Default 0.25.</summary>
-    public double TailShare { get; init; } = 0.25;
+    /// <summary>First tokens of a conversation that flowmm keeps whatever their rank, 0 to 64 (never over an eighth of the budget). Default 0.</summary>
+    public int Head { get; init; }
 
-    /// <summary>Entries that the protected tail may reach whatever its share, at least 0 (never over half the budget). Default 8.</summary>
-    public int TailLeast { get; init; } = 8;
+    /// <summary>Share of the budget that the protected tail may take, 0 to 1. Default 0.</summary>
+    public double TailShare { get; init; }
+
+    /// <summary>Entries that the protected tail may reach whatever its share, at least 0 (never over half the budget). Default 0.</summary>
+    public int TailLeast { get; init; }
 
     /// <summary>Reading of importance. Default <see cref="ImportanceReading.Output"/>.</summary>
     public ImportanceReading Importance { get; init; } = ImportanceReading.Output;
@@ -63,6 +66,12 @@ public sealed record MergingPlanOptions
     /// <summary>Query rows observed per segment, at least 0; 0: every row. Default 256.</summary>
     public int Samples { get; init; } = 256;
 
+    /// <summary>
+    /// How many of the keys that follow it every row is asked about while it passes, 0 to 64; 0: none. Default 16. What a row's followers are
+    /// to it says what they will be to a question that repeats its words; samples alone miss the rows between them.
+    /// </summary>
+    public int Ahead { get; init; } = 16;
+
     /// <summary>Segments shorter than this stay whole, 1 to 65536 tokens. Default 64.</summary>
     public int MinSegment { get; init; } = 64;
 
@@ -83,6 +92,7 @@ public sealed record MergingPlanOptions
         ?? Check(MinBudget is >= 1 and <= 1024, "min_budget", MinBudget, "1 to 1024 entries")
         ?? Check(Window is >= 1 and <= 256, "window", Window, "1 to 256 tokens")
         ?? Check(Sinks is >= 0 and <= 64, "sinks", Sinks, "0 to 64 tokens")
+        ?? Check(Head is >= 0 and <= 64, "head", Head, "0 to 64 tokens")
         ?? Check(TailShare is >= 0 and <= 1, "tail_share", TailShare, "0 to 1")
         ?? Check(TailLeast >= 0, "tail_least", TailLeast, "at least 0 entries")
         ?? Check(Enum.IsDefined(Importance), "importance", Importance, "output, mean or seen")
@@ -97,6 +107,7 @@ public sealed record MergingPlanOptions
         ?? Check(Kernel is >= 1 and <= 63 && Kernel % 2 == 1, "kernel", Kernel, "an odd width of 1 to 63 tokens")
         ?? Check(Pyramid is >= 1 and <= 1000, "pyramid", Pyramid, "1 to 1000")
         ?? Check(Samples >= 0, "samples", Samples, "at least 1 row, or 0 for every row")
+        ?? Check(Ahead is >= 0 and <= 64, "ahead", Ahead, "0 to 64 keys")
         ?? Check(MinSegment is >= 1 and <= 65536, "min_segment", MinSegment, "1 to 65536 tokens")
         ?? Check(MaxTail >= 96, "max_tail", MaxTail, "at least 96 tokens")
         ?? Check(TailKept is >= 1 and <= 64, "tail_kept", TailKept, "1 to 64 tokens")

@@ -13,6 +13,7 @@ public static class MergingPresets
         Rounds = 1,
         Targets = TargetSet.Pivots,
         Phi = 0.25,
+        Head = 4,
         TailShare = 0.5,
         TailLeast = 0,
     };

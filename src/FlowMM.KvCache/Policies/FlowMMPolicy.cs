@@ -28,14 +28,14 @@ public sealed class FlowMMPolicy : IMergePolicy
         return new HeadPlan { Kept = kept, Assign = assign, Sensitive = sensitive, Tau = tau, Mode = options.Merge };
     }
 
-    /// <summary>R: the conversation's first min(sinks, B / 8) positions, and the segment's last min(w', B / 2, max(least, share * B)).</summary>
+    /// <summary>R: the conversation's first min(head, B / 8) positions, and the segment's last min(w', B / 2, max(least, share * B)).</summary>
     /// <param name="head">The head.</param>
     /// <param name="budget">B.</param>
-    /// <param name="options">Sinks, window, tail.</param>
+    /// <param name="options">Head, window, tail.</param>
     public static bool[] Protected(HeadView head, int budget, MergingPlanOptions options)
     {
         bool[] mask = new bool[head.Length];
-        Array.Fill(mask, true, 0, head.First ? Math.Min(options.Sinks, budget / 8) : 0);
+        Array.Fill(mask, true, 0, head.First ? Math.Min(options.Head, budget / 8) : 0);
         int share = Math.Max(options.TailLeast, (int)Math.Floor((options.TailShare * budget) + Budget.Slack));
         int tail = head.ProtectTail ? Math.Min(Math.Min(Sampling.ProxyCount(head.Length, options.Window), budget / 2), share) : 0;
         Array.Fill(mask, true, head.Length - tail, tail);
@@ -51,10 +51,10 @@ public sealed class FlowMMPolicy : IMergePolicy
         for (byte modality = Modality.Text; !head.Inter && modality <= Modality.Visual; modality++)
         {
             bool[] mine = [.. head.Modality.Select((m, i) => m == modality && !protectedSet[i])];
-            left -= Take(kept, Ranking.Best(rank, Math.Min(Math.Max(1, (int)Math.Floor((options.Reserve * budget) + Budget.Slack)), left), mine));
+            left -= Take(kept, Ranking.Highest(rank, Math.Min(Math.Max(1, (int)Math.Floor((options.Reserve * budget) + Budget.Slack)), left), mine));
         }
 
-        Take(kept, Ranking.Best(rank, left, [.. kept.Select(k => !k)]));
+        Take(kept, Ranking.Highest(rank, left, [.. kept.Select(k => !k)]));
         return kept;
     }
 

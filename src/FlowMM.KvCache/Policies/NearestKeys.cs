@@ -19,13 +19,7 @@ internal static unsafe class NearestKeys
         int width = (int)keys.shape[1];
         for (long i = 0; i < keys.shape[0] * width; i += width)
         {
-            double sum = 0;
-            for (int d = 0; d < width; d++)
-            {
-                sum += (double)from[i + d] * from[i + d];
-            }
-
-            float length = (float)Math.Max(Math.Sqrt(sum), 1e-30);
+            float length = (float)Math.Max(Math.Sqrt(RowKernels.SquaredLength(from + i, width)), 1e-30);
             for (int d = 0; d < width; d++)
             {
                 to[i + d] = from[i + d] / length;
@@ -49,12 +43,12 @@ internal static unsafe class NearestKeys
         using AlignedFloats columns = new((long)blocks * padded * Width);
         float* keys = RowKernels.Data(unit);
         Transpose(keys, width, targets, padded, columns);
-        Parallel.For(0, (sources.Length + Stripe - 1) / Stripe, stripe =>
+        long room = (long)Stripe * (padded + (blocks * Width));
+        Parallel.For(0, (sources.Length + Stripe - 1) / Stripe, () => new AlignedFloats(room), (stripe, _, memory) =>
         {
             int from = stripe * Stripe;
             int count = Math.Min(Stripe, sources.Length - from);
             int rows = TileKernels.Padded(count);
-            using AlignedFloats memory = new(((long)rows * padded) + ((long)rows * blocks * Width));
             float* similar = memory.Data + ((long)rows * padded);
             Gather(keys, width, sources.AsSpan(from, count), padded, memory);
             for (int block = 0; block < blocks; block++)
@@ -67,7 +61,9 @@ internal static unsafe class NearestKeys
                 (int at, cosine[from + i]) = RowKernels.Nearest(similar + ((long)i * blocks * Width), targets.Length, tie);
                 found[from + i] = targets[at];
             }
-        });
+
+            return memory;
+        }, memory => memory.Dispose());
         GC.KeepAlive(unit);
         return new KeyMatch(found, cosine);
     }

@@ -39,7 +39,8 @@ public sealed class SessionCompressor : IDisposable
         }
 
         Close(cache, cache.TailLength - length);
-        return Compress(cache, length, observed.Queries, options, firstSegment);
+        CompressionOutcome outcome = Compress(cache, length, observed.Queries, options, firstSegment);
+        return outcome with { Milliseconds = outcome.Milliseconds + observed.Milliseconds };
     }
 
     /// <summary>Compresses the uncompressed tail but for its newest tokens, once it has passed <see cref="MergingPlanOptions.MaxTail"/>.</summary>

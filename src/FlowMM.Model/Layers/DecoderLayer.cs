@@ -97,7 +97,7 @@ internal sealed class DecoderLayer : IDisposable
     {
         LayerCache cache = chunk.Cache.Layers[_index];
         cache.Append(k, v, chunk.Cache.LogicalLength);
-        chunk.Observer?.Observe(_index, q.transpose(0, 1), chunk.SegmentStart); // [H, T, D]
+        chunk.Observer?.Observe(_index, q.transpose(0, 1), cache, chunk.SegmentStart); // [H, T, D]
         return CacheAttention.Forward(q, cache, pass); // [T, H D]
     }
 }

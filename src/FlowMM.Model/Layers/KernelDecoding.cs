@@ -76,7 +76,7 @@ internal sealed unsafe class KernelDecoding : IDisposable
             {
                 using Tensor queries = empty([_config.QueryHeads, 1, _config.HeadDim]); // [H, 1, D]
                 new Span<float>(_step.Memory.Queries + ((long)row * length), length).CopyTo(new Span<float>(TensorMemory.Floats(queries), length));
-                observer.Observe(layer, queries, chunks[row].SegmentStart);
+                observer.Observe(layer, queries, chunks[row].Cache.Layers[layer], chunks[row].SegmentStart);
             }
         }
     }

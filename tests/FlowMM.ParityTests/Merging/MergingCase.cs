@@ -79,6 +79,7 @@ internal sealed class MergingCase : IDisposable
         MinBudget = o.GetProperty("min_budget").GetInt32(),
         Window = o.GetProperty("window").GetInt32(),
         Sinks = o.GetProperty("sinks").GetInt32(),
+        Head = o.GetProperty("sinks").GetInt32(),
         TailShare = o.GetProperty("tail_share").GetDouble(),
         TailLeast = o.GetProperty("tail_least").GetInt32(),
         Importance = Parse<ImportanceReading>(o, "importance"),

@@ -21,10 +21,16 @@ internal sealed class EngineSession(InferenceEngine engine, string key, MergingO
     {
         TurnInput input = Input(question, picture, sampling);
         (string text, EndEvent end) = await Run(input);
-        History.Add(input.Prompt);
-        History.Add(new TokenRun { Ids = end.Ids });
-        _messages.Add(new ChatMessage("assistant", [ChatPart.OfText(text)]));
+        Answered(input, end.Ids, text);
         return (text, end);
+    }
+
+    /// <summary>Takes a turn that was run into the history.</summary>
+    public void Answered(TurnInput input, IReadOnlyList<int> ids, string? text = null)
+    {
+        History.Add(input.Prompt);
+        History.Add(new TokenRun { Ids = ids });
+        _messages.Add(new ChatMessage("assistant", [ChatPart.OfText(text ?? TinyModel.Model.Tokenizer.Decode(ids))]));
     }
 
     public TurnInput Input(string question, byte[]? picture = null, SamplingOptions? sampling = null)

@@ -99,8 +99,8 @@ public sealed class SchedulingTests
     {
         using KvMemory memory = TinyModel.Model.NewMemory(1 << 22);
         using ResidentSessions sessions = new(memory, 0);
-        using StepRunner runner = new(TinyModel.Model, new());
-        Scheduler scheduler = new(8, sessions, new Admission(TinyModel.Model, sessions, runner.NewMerging));
+        using StepRunner runner = new(TinyModel.Model, new(), sessions);
+        Scheduler scheduler = new(8, sessions, new Admission(TinyModel.Model, new(), sessions, runner.NewMerging));
         Sequence first = Sequences.Of("first", 100), second = Sequences.Of("second", 100);
         scheduler.Add(first);
         scheduler.Add(second);
@@ -122,8 +122,8 @@ public sealed class SchedulingTests
     {
         using KvMemory memory = TinyModel.Model.NewMemory(1 << 22);
         using ResidentSessions sessions = new(memory, 0);
-        using StepRunner runner = new(TinyModel.Model, new() { PrefillChunk = 64 });
-        Scheduler scheduler = new(8, sessions, new Admission(TinyModel.Model, sessions, runner.NewMerging));
+        using StepRunner runner = new(TinyModel.Model, new() { PrefillChunk = 64 }, sessions);
+        Scheduler scheduler = new(8, sessions, new Admission(TinyModel.Model, new(), sessions, runner.NewMerging));
         Sequence small = Sequences.Of("small", 60);
         scheduler.Add(small);
         small.Push(runner.Prefill(scheduler.Schedule().Prefilling!)!.Value, new HashSet<int>(), false);

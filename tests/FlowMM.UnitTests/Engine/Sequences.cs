@@ -26,5 +26,6 @@ internal static class Sequences
         Input(session, length, sampling: new() { MaxTokens = 100 }),
         new Dictionary<string, ProcessedImage>(),
         new StreamingDetokenizer(TinyModel.Model.Tokenizer),
+        128,
         TimeProvider.System);
 }

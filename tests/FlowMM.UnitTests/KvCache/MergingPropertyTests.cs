@@ -46,7 +46,16 @@ public sealed class MergingPropertyTests
     public void TooSensitivePivots_AndProtectedOnesWithTargetsPivots_AreBitIdentical(Shape s)
     {
         using DisposeScope scope = NewDisposeScope();
-        MergingPlanOptions options = s.Options with { Phi = 0.25, Targets = TargetSet.Pivots, Rounds = 1, Strategy = FlowStrategy.Inter };
+        MergingPlanOptions options = s.Options with
+        {
+            Phi = 0.25,
+            Targets = TargetSet.Pivots,
+            Rounds = 1,
+            Strategy = FlowStrategy.Inter,
+            Head = 4,
+            TailShare = 0.25,
+            TailLeast = 8,
+        };
         (LayerSegment segment, CompressedLayer r) = RunWith(s, options);
         using (r)
         {
@@ -90,7 +99,9 @@ public sealed class MergingPropertyTests
         (Tensor q, Tensor k, Tensor v) = Segments.Tensors(Math.Abs(seed % 1000), 150, 4, 2, modality);
         Tensor pick = tensor(Enumerable.Range(0, 150).Select(i => (long)(i * 7919 % 10)).ToArray(), dtype: int64);
         (k, v) = (k.index_select(1, pick), v.index_select(1, pick));
-        MergingPlanOptions options = new() { Ratio = 0.5, Rounds = 1 + (rounds.Get % 8) };
+
+        // The tail holds a copy of each, so each has a pivot.
+        MergingPlanOptions options = new() { Ratio = 0.5, Rounds = 1 + (rounds.Get % 8), TailShare = 0.25, TailLeast = 8 };
         using CompressedLayer r = Segments.Compress(Segments.Segment(q, k, v, modality, options), options);
         Tensor beta = tensor(r.Beta.SelectMany(b => b).ToArray()).reshape(2, r.Length);
         Tensor probe = q.narrow(1, 0, 7).to(float64);

@@ -38,7 +38,7 @@ internal sealed class SessionFixture : IDisposable
             for (int l = 0; l < layers.Length; l++)
             {
                 Cache.Layers[l].Append(layers[l].K.narrow(1, start, chunk), layers[l].V.narrow(1, start, chunk), Cache.LogicalLength);
-                observer.Observe(l, layers[l].Q.narrow(1, start, chunk), start);
+                observer.Observe(l, layers[l].Q.narrow(1, start, chunk), Cache.Layers[l], start);
             }
 
             Cache.Advance(chunk);
@@ -58,7 +58,7 @@ internal sealed class SessionFixture : IDisposable
             {
                 (Tensor q, Tensor k, Tensor v) = Segments.Tensors(++_seed, 1, 4, 2, [0]);
                 Cache.Layers[l].Append(k, v, Cache.LogicalLength);
-                Tail.Observe(l, q, Cache.LogicalLength);
+                Tail.Observe(l, q, Cache.Layers[l], Cache.LogicalLength);
             }
 
             Cache.Advance(1);

@@ -108,7 +108,7 @@ public sealed class ForwardTests
 
     private sealed class Refusing : IQueryObserver
     {
-        public void Observe(int layer, Tensor queries, int start)
+        public void Observe(int layer, Tensor queries, LayerCache entries, int start)
         {
             if (layer == 2)
             {
@@ -121,6 +121,6 @@ public sealed class ForwardTests
     {
         public List<(int Layer, long Heads, long Rows, long Width, int Start)> Calls { get; } = [];
 
-        public void Observe(int layer, Tensor queries, int start) => Calls.Add((layer, queries.shape[0], queries.shape[1], queries.shape[2], start));
+        public void Observe(int layer, Tensor queries, LayerCache entries, int start) => Calls.Add((layer, queries.shape[0], queries.shape[1], queries.shape[2], start));
     }
 }

@@ -219,7 +219,7 @@ function section(id, heading, note) {
   return element;
 }
 tables.forEach((table, i) => {
-  const part = section(`table-${i}`, title(table), `${table.questions} questions. Each cell: ${table.metric ?? "accuracy"} with its interval, bytes that the allocator reserves once merged, decoding time a token.`);
+  const part = section(`table-${i}`, title(table), `${table.questions} questions. Each cell: ${table.metric} with its interval, bytes that the allocator reserves once merged, decoding time a token.`);
   grid(put(part, "div", { class: "card" }), table);
   accuracy(put(part, "div", { class: "card" }), table);
   flow(put(part, "div", { class: "pair" }), table);
