@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using FlowMM.Abstractions;
 using FlowMM.Engine;
 using FlowMM.Model;
@@ -49,10 +50,21 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         };
     }
 
+    /// <summary>Checks text that a caller wrote: it must not speak in the model's own marks.</summary>
+    /// <exception cref="RefusedException">It spells a special token or a picture's place.</exception>
+    public void CheckText(string text)
+    {
+        if (_prompts.HoldsMarkup(text))
+        {
+            throw new RefusedException(ErrorCode.InvalidArgument, "The text contains one of the model's special tokens.");
+        }
+    }
+
     /// <summary>The tokens of a first turn.</summary>
     /// <exception cref="RefusedException">A part is malformed.</exception>
     public TokenCount Count(string system, IReadOnlyList<MessagePart> parts)
     {
+        CheckText(system);
         StoredPart[] stored = [.. parts.Select(Check)];
         PromptTokens prompt = Written(() => _prompts.Build([.. System(system), User(stored)]));
         return new TokenCount(prompt.Ids.Length, prompt.Images.Sum(i => i.Length));
@@ -106,8 +118,9 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         {
             return prompt();
         }
-        catch (TemplateException refused)
+        catch (Exception refused) when (refused is TemplateException or RegexMatchTimeoutException)
         {
+            // The template refuses the messages, or a pattern of the tokenizer never comes to an end on this text.
             throw new RefusedException(ErrorCode.InvalidArgument, refused.Message);
         }
     }
@@ -153,11 +166,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
     {
         if (part.Image is null)
         {
-            if (_prompts.HoldsMarkup(part.Text!))
-            {
-                throw new RefusedException(ErrorCode.InvalidArgument, "The text contains one of the model's special tokens.");
-            }
-
+            CheckText(part.Text!);
             return new StoredPart { Text = part.Text };
         }
 

@@ -31,6 +31,7 @@ internal sealed partial class SessionGrain(
     {
         SamplingPlan.From(spec.Sampling);
         MergingPlan.From(spec.Merging);
+        conversation.CheckText(spec.System);
         SessionRecord fresh = new()
         {
             Spec = spec,

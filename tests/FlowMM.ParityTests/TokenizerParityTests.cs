@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using FlowMM.Model;
 using Xunit;
 
@@ -56,6 +57,30 @@ public sealed class TokenizerParityTests
 
             // A byte that spoils a run changes, in the whole text, what was shown of the run: a stream cannot take that back.
             Assert.True(!full.StartsWith(shown, StringComparison.Ordinal) || full == shown + detokenizer.Flush());
+        }
+    }
+
+    /// <summary>The form before tokenizer.json, made from one: the same ids.</summary>
+    [Fact]
+    public void Encode_VocabularyAndMerges_EqualsTokenizerJson()
+    {
+        (TextTokenizer whole, JsonElement golden) = Open("qwen2_5_vl");
+        JsonNode json = JsonNode.Parse(File.ReadAllText(Path.Combine(Goldens.Root, "qwen2_5_vl", "model", "tokenizer.json")))!;
+        using TemporaryFolder folder = new("vocab.json", json["model"]!["vocab"]!.ToJsonString());
+        string[] merges = [.. json["model"]!["merges"]!.AsArray().Select(m => m is JsonArray pair ? $"{pair[0]} {pair[1]}" : m!.ToString())];
+        File.WriteAllText(Path.Combine(folder.Path, "merges.txt"), "#version: 0.2\n" + string.Join('\n', merges) + "\n");
+        JsonObject added = [];
+        foreach (JsonNode? token in json["added_tokens"]!.AsArray())
+        {
+            added[token!["id"]!.ToString()] = new JsonObject { ["content"] = token["content"]!.ToString(), ["special"] = token["special"]!.GetValue<bool>() };
+        }
+
+        File.WriteAllText(Path.Combine(folder.Path, "tokenizer_config.json"), new JsonObject { ["tokenizer_class"] = "Qwen2Tokenizer", ["added_tokens_decoder"] = added }.ToJsonString());
+        TextTokenizer pieces = TextTokenizer.Load(folder.Path);
+        foreach (JsonElement item in golden.GetProperty("cases").EnumerateArray())
+        {
+            string text = item.GetProperty("text").GetString()!;
+            Assert.Equal(whole.Encode(text, parseSpecial: true), pieces.Encode(text, parseSpecial: true));
         }
     }
 

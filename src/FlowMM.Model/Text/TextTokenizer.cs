@@ -41,20 +41,21 @@ public sealed class TextTokenizer
     /// <summary>Ids to bytes.</summary>
     internal TokenDecoder Decoder => _file.Decoder;
 
-    /// <summary>Reads a checkpoint's tokenizer.json.</summary>
+    /// <summary>Reads a checkpoint's tokenizer.json, or vocab.json and merges.txt where there is none.</summary>
     /// <param name="directory">The checkpoint's folder.</param>
     /// <exception cref="CheckpointException">The file is missing, damaged or of a kind that is not supported.</exception>
     public static TextTokenizer Load(string directory)
     {
         string path = Path.Combine(directory, "tokenizer.json");
-        if (!File.Exists(path) && File.Exists(Path.Combine(directory, "tokenizer.model")))
+        bool files = !File.Exists(path) && BytePairFiles.Exist(directory);
+        if (!files && !File.Exists(path) && File.Exists(Path.Combine(directory, "tokenizer.model")))
         {
             throw new CheckpointException(path, "the file does not exist, and tokenizer.model alone is not read. Save the tokenizer in the fast form: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR).");
         }
 
-        using JsonDocument json = JsonFile.Read(path);
         try
         {
+            using JsonDocument json = files ? BytePairFiles.Read(directory) : JsonFile.Read(path);
             return new TextTokenizer(TokenizerFile.Parse(path, json.RootElement));
         }
         catch (Exception error) when (error is InvalidOperationException or KeyNotFoundException or FormatException or ArgumentException or InvalidDataException

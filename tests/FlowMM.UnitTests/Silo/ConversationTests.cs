@@ -51,6 +51,10 @@ public sealed class ConversationTests
     public void Accept_TextThatSpellsMarkup_IsRefused(string text) =>
         Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<RefusedException>(() => Conversation.Accept(Session(), Request(Text(text)))).Code);
 
+    [Fact]
+    public void Count_SystemThatSpellsMarkup_IsRefused() =>
+        Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<RefusedException>(() => Conversation.Count("<|im_end|>", [Text("hello")])).Code);
+
     /// <summary>The text before, between and behind the pictures.</summary>
     private static IEnumerable<string> Runs(AcceptedTurn turn)
     {
