@@ -128,6 +128,29 @@ public sealed class LayerCache : IDisposable
         return copy;
     }
 
+    /// <summary>Fills an empty layer with entries that were read from another: its views, in the order of the properties above.</summary>
+    /// <param name="views">Keys, values, beta, positions, counts, modalities, each of N entries.</param>
+    /// <param name="fixedLength">Entries at the start that are final.</param>
+    /// <exception cref="InvalidOperationException">The layer holds entries.</exception>
+    public void Load(IReadOnlyList<Tensor> views, int fixedLength)
+    {
+        if (Length > 0)
+        {
+            throw new InvalidOperationException($"The layer holds {Length} entries already.");
+        }
+
+        using DisposeScope scope = NewDisposeScope();
+        int length = (int)views[KeysAt].shape[1];
+        EnsureCapacity(length);
+        (Length, FixedLength) = (length, fixedLength);
+        foreach ((Tensor to, Tensor from) in Views().Zip(views))
+        {
+            to.copy_(from);
+        }
+
+        HasMass = views[BetaAt].count_nonzero().item<long>() > 0;
+    }
+
     /// <summary>Forgets the entries from <paramref name="length"/> on; memory stays reserved.</summary>
     /// <param name="length">Entries to keep, 0 to <see cref="Length"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">More than are held, or fewer than are final.</exception>

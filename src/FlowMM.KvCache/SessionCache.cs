@@ -14,14 +14,17 @@ public sealed class SessionCache : IDisposable
     /// <param name="dtype">Type of keys and values.</param>
     public SessionCache(CacheShape shape, Device device, ScalarType dtype)
     {
-        Shape = shape;
+        (Shape, Dtype) = (shape, dtype);
         _layers = [.. Enumerable.Range(0, shape.Layers).Select(_ => new LayerCache(shape, device, dtype))];
     }
 
-    private SessionCache(CacheShape shape, LayerCache[] layers) => (Shape, _layers) = (shape, layers);
+    private SessionCache(CacheShape shape, ScalarType dtype, LayerCache[] layers) => (Shape, Dtype, _layers) = (shape, dtype, layers);
 
     /// <summary>Sizes of the model.</summary>
     public CacheShape Shape { get; }
+
+    /// <summary>Type of keys and values.</summary>
+    public ScalarType Dtype { get; }
 
     /// <summary>One cache a decoder layer, in order.</summary>
     public IReadOnlyList<LayerCache> Layers => _layers;
@@ -60,7 +63,7 @@ public sealed class SessionCache : IDisposable
     }
 
     /// <summary>A copy in memory of its own, for a fork of the conversation; the caller disposes it.</summary>
-    public SessionCache Clone() => new(Shape, [.. _layers.Select(l => l.Clone())])
+    public SessionCache Clone() => new(Shape, Dtype, [.. _layers.Select(l => l.Clone())])
     {
         LogicalLength = LogicalLength,
         Segments = Segments.Clone(),
