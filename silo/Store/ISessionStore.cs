@@ -27,6 +27,10 @@ internal interface ISessionStore
     /// <returns>False when the session was written since <paramref name="epoch"/> or is gone.</returns>
     Task<bool> Withdraw(SessionKey key, long epoch);
 
+    /// <summary>Takes every turn after the first <paramref name="turns"/> back, with an accepted one and the snapshot, and raises the epoch.</summary>
+    /// <returns>False when the session was written since <paramref name="session"/> was read or is gone.</returns>
+    Task<bool> Rewind(SessionKey key, SessionRecord session, int turns);
+
     /// <summary>A picture's bytes, or null.</summary>
     Task<byte[]?> LoadImage(SessionKey key, string hash);
 

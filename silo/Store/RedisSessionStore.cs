@@ -6,11 +6,10 @@ using StackExchange.Redis;
 namespace FlowMM.Silo.Store;
 
 /// <summary>
-/// Sessions in Redis, or any server that speaks RESP. Keys of one session share the hash tag <c>{tenant/session}</c>, so they live in
-/// one slot of a Redis Cluster: <c>head</c> (hash: epoch, spec, created, model, pending), <c>turns</c> (list of JSON records, appended),
-/// <c>images</c> (hash: picture by its SHA-256). Writes are MULTI/EXEC under a condition on <c>head.epoch</c>.
+/// Sessions in Redis, or any server that speaks RESP. Writes are MULTI/EXEC under a condition on <c>head.epoch</c>; pictures are blobs that
+/// the sessions of a tenant share.
 /// </summary>
-internal sealed class RedisSessionStore(IConnectionMultiplexer redis) : ISessionStore
+internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore blobs) : ISessionStore
 {
     private const string Epoch = "epoch";
     private const string Spec = "spec";
@@ -22,7 +21,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis) : ISession
 
     public async Task<bool> Create(SessionKey key, SessionRecord record)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
         ITransaction write = Database.CreateTransaction();
         write.AddCondition(Condition.KeyNotExists(keys.Head));
         _ = write.HashSetAsync(keys.Head,
@@ -37,7 +36,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis) : ISession
 
     public async Task<SessionRecord?> Load(SessionKey key)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
         ITransaction read = Database.CreateTransaction();
         Task<HashEntry[]> headRead = read.HashGetAllAsync(keys.Head);
         Task<RedisValue[]> turnsRead = read.ListRangeAsync(keys.Turns);
@@ -61,11 +60,12 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis) : ISession
 
     public async Task<bool> Accept(SessionKey key, long epoch, AcceptedTurn turn, IReadOnlyCollection<ImmutableBytes> images)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
+        await Task.WhenAll(images.Select(i => blobs.PutImage(key, i, CancellationToken.None)));
         ITransaction write = Fenced(keys, epoch);
         foreach (ImmutableBytes image in images)
         {
-            _ = write.HashSetAsync(keys.Images, image.Hash, image.Data);
+            _ = write.SetAddAsync(keys.Blobs, BlobName.Image(key.Tenant, image.Hash).Name);
         }
 
         _ = write.HashSetAsync(keys.Head, Pending, JsonSerializer.Serialize(turn, RecordJson.Default.AcceptedTurn));
@@ -74,7 +74,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis) : ISession
 
     public async Task<bool> Commit(SessionKey key, long epoch, TurnRecord turn)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
         ITransaction write = Fenced(keys, epoch);
         _ = write.ListRightPushAsync(keys.Turns, JsonSerializer.Serialize(turn, RecordJson.Default.TurnRecord));
         _ = write.HashSetAsync(keys.Head, Epoch, epoch + 1);
@@ -84,33 +84,64 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis) : ISession
 
     public async Task<bool> Withdraw(SessionKey key, long epoch)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
         ITransaction write = Fenced(keys, epoch);
         _ = write.HashDeleteAsync(keys.Head, Pending);
         return await write.ExecuteAsync();
     }
 
-    public async Task<byte[]?> LoadImage(SessionKey key, string hash) => await Database.HashGetAsync(new Keys(key).Images, hash);
+    public async Task<bool> Rewind(SessionKey key, SessionRecord session, int turns)
+    {
+        StoreKeys keys = new(key);
+        HashSet<string> needed = [.. session.Turns.Take(turns).SelectMany(t => t.Turn.Images)];
+        string[] dropped = [.. session.Turns.Skip(turns).SelectMany(t => t.Turn.Images).Where(i => !needed.Contains(i)).Distinct()];
+        RedisValue snapshot = await Database.HashGetAsync(keys.Head, SnapshotStore.Cache);
+        ITransaction write = Fenced(keys, session.Epoch);
+        if (turns == 0)
+        {
+            _ = write.KeyDeleteAsync(keys.Turns);
+        }
+        else
+        {
+            _ = write.ListTrimAsync(keys.Turns, 0, turns - 1);
+        }
+
+        // A snapshot of what was taken back must not come, however late its writer is.
+        _ = write.HashSetAsync(keys.Head, [new(Epoch, session.Epoch + 1), new(SnapshotStore.Fence, session.Epoch + 1)]);
+        _ = write.HashDeleteAsync(keys.Head, [Pending, SnapshotStore.Cache, SnapshotStore.Generation]);
+        _ = write.KeyDeleteAsync(keys.Manifest);
+        BlobName[] left = [.. dropped.Select(h => BlobName.Image(key.Tenant, h)), .. Chunks(key, snapshot)];
+        foreach (BlobName blob in left)
+        {
+            _ = write.SetRemoveAsync(keys.Blobs, blob.Name);
+        }
+
+        if (!await write.ExecuteAsync())
+        {
+            return false;
+        }
+
+        await Task.WhenAll(left.Select(b => blobs.Release(b, key.Session)));
+        return true;
+    }
+
+    public Task<byte[]?> LoadImage(SessionKey key, string hash) => blobs.Read(BlobName.Image(key.Tenant, hash), 0, 0, CancellationToken.None);
 
     public async Task Delete(SessionKey key)
     {
-        Keys keys = new(key);
-        await Database.KeyDeleteAsync([keys.Head, keys.Turns, keys.Images]);
+        StoreKeys keys = new(key);
+        RedisValue[] needed = await Database.SetMembersAsync(keys.Blobs);
+        await Database.KeyDeleteAsync(keys.All);
+        await Task.WhenAll(needed.Select(n => BlobName.Parse(key.Tenant, n.ToString())).OfType<BlobName>().Select(b => blobs.Release(b, key.Session)));
     }
 
-    private ITransaction Fenced(Keys keys, long epoch)
+    private static IEnumerable<BlobName> Chunks(SessionKey key, RedisValue name) =>
+        BlobName.Parse(key.Tenant, name.ToString()) is BlobName blob ? [blob] : [];
+
+    private ITransaction Fenced(StoreKeys keys, long epoch)
     {
         ITransaction write = Database.CreateTransaction();
         write.AddCondition(Condition.HashEqual(keys.Head, Epoch, epoch));
         return write;
-    }
-
-    private readonly struct Keys(SessionKey key)
-    {
-        public RedisKey Head { get; } = $"flowmm:{{{key}}}:head";
-
-        public RedisKey Turns { get; } = $"flowmm:{{{key}}}:turns";
-
-        public RedisKey Images { get; } = $"flowmm:{{{key}}}:images";
     }
 }
