@@ -26,7 +26,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
 
         SamplingPlan plan = SamplingPlan.From(request.Sampling);
         MergingPlan.From(request.Merging);
-        (PromptTokens prompt, bool reset) = Prompt(session, parts);
+        (PromptTokens prompt, bool reset) = Written(() => Prompt(session, parts));
         int history = reset ? 0 : History(session.Turns).Sum(r => r.Ids.Count);
         CheckContext(history, prompt.Ids.Length);
         string[] hashes = [.. parts.Where(p => p.Image is not null).Select(p => p.Image!)];
@@ -42,7 +42,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
             Parts = parts,
             Reset = reset,
             PromptIds = prompt.Ids,
-            Images = [.. prompt.Images.Select((s, i) => new StoredImageTokens(s.Start, s.Length, hashes[i]))],
+            Images = [.. prompt.Images.Select((s, i) => new StoredImageTokens(s.Start, s.Length, hashes[i], s.Grid))],
             Sampling = new SamplingOptions { MaxTokens = plan.MaxTokens }.Over(request.Sampling),
             Merging = request.Merging,
         };
@@ -53,7 +53,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
     public TokenCount Count(string system, IReadOnlyList<MessagePart> parts)
     {
         StoredPart[] stored = [.. parts.Select(Check)];
-        PromptTokens prompt = _prompts.Build([.. System(system), User(stored)]);
+        PromptTokens prompt = Written(() => _prompts.Build([.. System(system), User(stored)]));
         return new TokenCount(prompt.Ids.Length, prompt.Images.Sum(i => i.Length));
     }
 
@@ -79,7 +79,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
     public static TokenRun Run(AcceptedTurn turn) => new()
     {
         Ids = turn.PromptIds,
-        Images = [.. turn.Images.Select(i => new ImageTokens(i.Start, i.Length, i.Hash))],
+        Images = [.. turn.Images.Select(i => new ImageTokens(i.Start, i.Length, i.Hash, i.Grid))],
         Merging = MergingPlan.From(turn.Merging),
     };
 
@@ -97,6 +97,18 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(request.Sampling, RecordJson.Default.SamplingOptions));
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(request.Merging, RecordJson.Default.MergingOptions));
         return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private static T Written<T>(Func<T> prompt)
+    {
+        try
+        {
+            return prompt();
+        }
+        catch (TemplateException refused)
+        {
+            throw new RefusedException(ErrorCode.InvalidArgument, refused.Message);
+        }
     }
 
     private static ChatMessage User(IEnumerable<StoredPart> parts) => new("user",
@@ -127,7 +139,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
     {
         if (part.Image is null)
         {
-            if (model.Tokenizer.ContainsSpecial(part.Text!))
+            if (_prompts.HoldsMarkup(part.Text!))
             {
                 throw new RefusedException(ErrorCode.InvalidArgument, "The text contains one of the model's special tokens.");
             }
@@ -143,6 +155,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         try
         {
             ImageHeader header = model.Images.Inspect(part.Image.Data, new ImageLimits(settings.MaxImageBytes, settings.MaxImagePixels));
+            model.Images.Layout(header.Width, header.Height);
             return new StoredPart { Image = part.Image.Hash, Width = header.Width, Height = header.Height };
         }
         catch (ImageRejectedException rejected)

@@ -1,4 +1,5 @@
 using FlowMM.Abstractions;
+using FlowMM.Model;
 
 namespace FlowMM.Silo.Store;
 
@@ -15,7 +16,7 @@ internal sealed record StoredPart
 }
 
 /// <summary>A picture's tokens in <see cref="AcceptedTurn.PromptIds"/>.</summary>
-internal sealed record StoredImageTokens(int Start, int Length, string Hash);
+internal sealed record StoredImageTokens(int Start, int Length, string Hash, ImageGrid? Grid = null);
 
 /// <summary>What is stored before any work: enough to run the turn again and come to the same answer.</summary>
 internal sealed record AcceptedTurn

@@ -1,4 +1,5 @@
 using FlowMM.KvCache;
+using FlowMM.Model;
 
 namespace FlowMM.Engine;
 
@@ -6,7 +7,8 @@ namespace FlowMM.Engine;
 /// <param name="Start">Index of the first in the run.</param>
 /// <param name="Length">How many.</param>
 /// <param name="Hash">SHA-256 of the picture's bytes, lower-case hexadecimal.</param>
-public sealed record ImageTokens(int Start, int Length, string Hash);
+/// <param name="Grid">The places of its patches; null where positions count up token by token.</param>
+public sealed record ImageTokens(int Start, int Length, string Hash, ImageGrid? Grid = null);
 
 /// <summary>Consecutive tokens of a conversation that entered it together: one turn's prompt, or one answer.</summary>
 public sealed record TokenRun

@@ -9,36 +9,17 @@ namespace FlowMM.KvCache;
 /// </summary>
 public sealed class LayerCache : IDisposable
 {
-    // A Scalar that only the call sees may be finalised while native code reads it.
-    private static readonly Scalar One = 1;
-
-    private const int KeysAt = 0;
-    private const int ValuesAt = 1;
-    private const int BetaAt = 2;
-    private const int PositionsAt = 3;
-    private const int CountsAt = 4;
-    private const int ModalitiesAt = 5;
-
-    private readonly CacheShape _shape;
-    private readonly Device _device;
-    private readonly ScalarType _dtype;
-    private Tensor[] _tensors;
+    private readonly KvSlab _slab;
 
     /// <summary>An empty layer that reserves no memory yet.</summary>
-    /// <param name="shape">Sizes of the model.</param>
-    /// <param name="device">Where the entries live.</param>
-    /// <param name="dtype">Type of keys and values.</param>
-    public LayerCache(CacheShape shape, Device device, ScalarType dtype)
-    {
-        (_shape, _device, _dtype) = (shape, device, dtype);
-        _tensors = Reserve(0);
-    }
+    /// <param name="slab">Where it takes its memory; it outlives the layer.</param>
+    public LayerCache(KvSlab slab) => _slab = slab;
 
     /// <summary>Entries held per KV head, N.</summary>
     public int Length { get; private set; }
 
     /// <summary>Entries reserved per KV head, C.</summary>
-    public int Capacity { get; private set; }
+    public int Capacity => Slot?.Capacity ?? 0;
 
     /// <summary>True when an entry's beta may differ from 0, so that attention must add it.</summary>
     public bool HasMass { get; private set; }
@@ -47,41 +28,74 @@ public sealed class LayerCache : IDisposable
     public int FixedLength { get; private set; }
 
     /// <summary>Bytes reserved: K, V, beta, positions, counts and modalities.</summary>
-    public long Bytes => (long)Capacity * _shape.KvHeads * _shape.EntryBytes(_dtype);
+    public long Bytes => _slab.Layout.Bytes(Capacity);
+
+    /// <summary>Where the entries lie, for kernels of the CPU.</summary>
+    /// <exception cref="InvalidOperationException">The layer lives on another device, or reserves no memory yet.</exception>
+    public EntryPointers Pointers => Slot?.Addresses is { } at
+        ? new EntryPointers(at[EntryLayout.Keys], at[EntryLayout.Values], at[EntryLayout.Beta], Length, Capacity)
+        : throw new InvalidOperationException("The layer has no memory on the CPU.");
 
     /// <summary>A view [G, N, D] of the keys; the caller disposes the view.</summary>
-    public Tensor Keys => _tensors[KeysAt].narrow(1, 0, Length);
+    public Tensor Keys => Tensors[EntryLayout.Keys].narrow(1, 0, Length);
 
     /// <summary>A view [G, N, D] of the values; the caller disposes the view.</summary>
-    public Tensor Values => _tensors[ValuesAt].narrow(1, 0, Length);
+    public Tensor Values => Tensors[EntryLayout.Values].narrow(1, 0, Length);
 
     /// <summary>A view [G, N] f32 of the log-mass; the caller disposes the view.</summary>
-    public Tensor Beta => _tensors[BetaAt].narrow(1, 0, Length);
+    public Tensor Beta => Tensors[EntryLayout.Beta].narrow(1, 0, Length);
 
     /// <summary>A view [G, N] i32 of logical positions; the caller disposes the view.</summary>
-    public Tensor Positions => _tensors[PositionsAt].narrow(1, 0, Length);
+    public Tensor Positions => Tensors[EntryLayout.Positions].narrow(1, 0, Length);
 
     /// <summary>A view [G, N] i32 of token counts; the caller disposes the view.</summary>
-    public Tensor Counts => _tensors[CountsAt].narrow(1, 0, Length);
+    public Tensor Counts => Tensors[EntryLayout.Counts].narrow(1, 0, Length);
 
     /// <summary>A view [G, N] u8 of modalities, 0 text, 1 visual; the caller disposes the view.</summary>
-    public Tensor Modalities => _tensors[ModalitiesAt].narrow(1, 0, Length);
+    public Tensor Modalities => Tensors[EntryLayout.Modalities].narrow(1, 0, Length);
+
+    /// <summary>The slab that it takes memory from.</summary>
+    internal KvSlab Slab => _slab;
+
+    /// <summary>Its memory; null before the first entry.</summary>
+    internal SlabSlot? Slot { get; private set; }
+
+    private Tensor[] Tensors => Slot?.Tensors ?? _slab.Nothing;
 
     /// <summary>Adds tokens at the end, each an entry of count 1 and beta 0, text until <see cref="Mark"/> says otherwise.</summary>
     /// <param name="keys">[G, T, D] after RoPE.</param>
     /// <param name="values">[G, T, D].</param>
     /// <param name="position">Logical index of the first.</param>
+    /// <exception cref="KvMemoryFullException">There is no room for them.</exception>
     public void Append(Tensor keys, Tensor values, int position)
     {
         using DisposeScope scope = NewDisposeScope();
-        int added = (int)keys.shape[1];
+        int added = (int)keys.shape[1], before = Length;
+        Extend(added, position);
+        Tensors[EntryLayout.Keys].narrow(1, before, added).copy_(keys);
+        Tensors[EntryLayout.Values].narrow(1, before, added).copy_(values);
+    }
+
+    /// <summary>As <see cref="Append"/>, but leaves the new entries' keys and values to the caller, who writes them by <see cref="Pointers"/> or views.</summary>
+    /// <param name="added">Tokens, at least one.</param>
+    /// <param name="position">Logical index of the first.</param>
+    /// <exception cref="KvMemoryFullException">There is no room for them.</exception>
+    public void Extend(int added, int position)
+    {
         EnsureCapacity(Length + added);
-        _tensors[KeysAt].narrow(1, Length, added).copy_(keys);
-        _tensors[ValuesAt].narrow(1, Length, added).copy_(values);
-        _tensors[BetaAt].narrow(1, Length, added).zero_();
-        _tensors[PositionsAt].narrow(1, Length, added).copy_(tensor([.. Enumerable.Range(position, added)], device: _device));
-        _tensors[CountsAt].narrow(1, Length, added).fill_(One);
-        _tensors[ModalitiesAt].narrow(1, Length, added).zero_();
+        if (Slot!.Addresses is { } at)
+        {
+            Fill(at, added, position);
+        }
+        else
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Tensors[EntryLayout.Beta].narrow(1, Length, added).zero_();
+            Tensors[EntryLayout.Positions].narrow(1, Length, added).copy_(tensor([.. Enumerable.Range(position, added)], device: _slab.Device));
+            Tensors[EntryLayout.Counts].narrow(1, Length, added).fill_(Sums.One);
+            Tensors[EntryLayout.Modalities].narrow(1, Length, added).zero_();
+        }
+
         Length += added;
     }
 
@@ -91,7 +105,7 @@ public sealed class LayerCache : IDisposable
     public void Mark(int start, ReadOnlySpan<byte> modality)
     {
         using DisposeScope scope = NewDisposeScope();
-        _tensors[ModalitiesAt].narrow(1, start, modality.Length).copy_(tensor(modality.ToArray(), dtype: uint8));
+        Tensors[EntryLayout.Modalities].narrow(1, start, modality.Length).copy_(tensor(modality.ToArray(), dtype: uint8));
     }
 
     /// <summary>Puts a compressed segment in the place of its entries and gives back the memory that is not needed any more.</summary>
@@ -112,43 +126,42 @@ public sealed class LayerCache : IDisposable
         FixedLength = Math.Max(FixedLength - count + made, start + made);
     }
 
-    /// <summary>Entries and all in memory of its own; the caller disposes it.</summary>
-    public LayerCache Clone()
+    /// <summary>A copy in host memory; the caller disposes it.</summary>
+    public LayerEntries ToHost()
     {
-        LayerCache copy = new(_shape, _device, _dtype);
-        copy.EnsureCapacity(Length);
         using DisposeScope scope = NewDisposeScope();
-        copy.Length = Length;
-        (copy.FixedLength, copy.HasMass) = (FixedLength, HasMass);
-        foreach ((Tensor to, Tensor from) in copy.Views().Zip(Views()))
+        Tensor[] held = [.. Views().Select(v => v.cpu().clone().contiguous().DetachFromDisposeScope())];
+        return new LayerEntries
         {
-            to.copy_(from);
-        }
-
-        return copy;
+            Keys = held[EntryLayout.Keys],
+            Values = held[EntryLayout.Values],
+            Beta = held[EntryLayout.Beta],
+            Positions = held[EntryLayout.Positions],
+            Counts = held[EntryLayout.Counts],
+            Modalities = held[EntryLayout.Modalities],
+            FixedLength = FixedLength,
+            HasMass = HasMass,
+        };
     }
 
-    /// <summary>Fills an empty layer with entries that were read from another: its views, in the order of the properties above.</summary>
-    /// <param name="views">Keys, values, beta, positions, counts, modalities, each of N entries.</param>
-    /// <param name="fixedLength">Entries at the start that are final.</param>
-    /// <exception cref="InvalidOperationException">The layer holds entries.</exception>
-    public void Load(IReadOnlyList<Tensor> views, int fixedLength)
+    /// <summary>Takes the place of what it holds by a copy of other entries.</summary>
+    /// <param name="entries">Of a layer of the same sizes; stays the caller's.</param>
+    /// <exception cref="ArgumentException">Types or sizes are not those of this layer.</exception>
+    /// <exception cref="KvMemoryFullException">There is no room for them.</exception>
+    public void Restore(LayerEntries entries)
     {
-        if (Length > 0)
+        Tensor[] here = Tensors, there = entries.All;
+        for (int t = 0; t < here.Length; t++)
         {
-            throw new InvalidOperationException($"The layer holds {Length} entries already.");
+            long[] expected = [here[t].shape[0], entries.Length, .. here[t].shape.Skip(2)];
+            if (here[t].dtype != there[t].dtype || !expected.SequenceEqual(there[t].shape))
+            {
+                throw new ArgumentException(
+                    $"Tensor {t} is {there[t].dtype} [{string.Join(", ", there[t].shape)}], not {here[t].dtype} [{string.Join(", ", expected)}].", nameof(entries));
+            }
         }
 
-        using DisposeScope scope = NewDisposeScope();
-        int length = (int)views[KeysAt].shape[1];
-        EnsureCapacity(length);
-        (Length, FixedLength) = (length, fixedLength);
-        foreach ((Tensor to, Tensor from) in Views().Zip(views))
-        {
-            to.copy_(from);
-        }
-
-        HasMass = views[BetaAt].count_nonzero().item<long>() > 0;
+        Take(there, entries.FixedLength, entries.HasMass);
     }
 
     /// <summary>Forgets the entries from <paramref name="length"/> on; memory stays reserved.</summary>
@@ -163,82 +176,110 @@ public sealed class LayerCache : IDisposable
 
     /// <summary>Reserves room so that appends up to <paramref name="entries"/> move nothing.</summary>
     /// <param name="entries">Entries per KV head.</param>
-    public void EnsureCapacity(int entries)
+    /// <exception cref="KvMemoryFullException">There is no room for them.</exception>
+    public void EnsureCapacity(int entries) => EnsureCapacity(entries, moving: false);
+
+    /// <summary>Gives the memory back; the layer holds nothing then.</summary>
+    public void Dispose()
+    {
+        if (Slot is { } slot)
+        {
+            Slot = null;
+            _slab.Return(slot);
+        }
+
+        (Length, FixedLength, HasMass) = (0, 0, false);
+    }
+
+    /// <summary>Takes the place of what it holds by a copy of another layer's entries.</summary>
+    internal void CopyOf(LayerCache other) => Take(other.Views(), other.FixedLength, other.HasMass);
+
+    /// <summary>As the public one; the bound is not asked again when the whole session was found to have room.</summary>
+    internal void EnsureCapacity(int entries, bool moving)
     {
         if (entries > Capacity)
         {
-            Move(SizeClass.For(entries));
+            using DisposeScope scope = NewDisposeScope();
+            Tensor[] before = [.. Views()];
+            SlabSlot after = _slab.Rent(entries, moving);
+            for (int t = 0; t < before.Length; t++)
+            {
+                after.Tensors[t].narrow(1, 0, Length).copy_(before[t]);
+            }
+
+            MoveTo(after);
         }
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    private IEnumerable<Tensor> Views() => Tensors.Select(t => t.narrow(1, 0, Length));
+
+    private void MoveTo(SlabSlot slot)
     {
-        foreach (Tensor owned in _tensors)
+        if (Slot is { } before)
         {
-            owned.Dispose();
+            _slab.Return(before);
         }
+
+        Slot = slot;
     }
 
-    private IEnumerable<Tensor> Views() => _tensors.Select(t => t.narrow(1, 0, Length));
+    private void Take(IEnumerable<Tensor> entries, int fixedLength, bool hasMass)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor[] given = [.. entries];
+        int length = (int)given[0].shape[1];
+        EnsureCapacity(length);
+        for (int t = 0; t < given.Length && length > 0; t++)
+        {
+            Tensors[t].narrow(1, 0, length).copy_(given[t]);
+        }
+
+        (Length, FixedLength, HasMass) = (length, fixedLength, hasMass);
+    }
 
     private void Rebuild(int start, int count, CompressedLayer compressed)
     {
         using DisposeScope scope = NewDisposeScope();
         int made = compressed.Length;
-        Tensor kept = tensor(compressed.Kept.SelectMany(k => k).Select(k => (long)k).ToArray(), dtype: int64).reshape(-1, made).to(_device); // [G, B]
+        Tensor kept = tensor(compressed.Kept.SelectMany(k => k).Select(k => (long)k).ToArray(), dtype: int64).reshape(-1, made).to(_slab.Device); // [G, B]
         Tensor[] segment =
         [
             compressed.Keys!,
             compressed.Values!,
             tensor(compressed.Beta.SelectMany(b => b).Select(b => (float)b).ToArray()).reshape(-1, made),
-            _tensors[PositionsAt].narrow(1, start, count).gather(1, kept),
+            Positions.narrow(1, start, count).gather(1, kept),
             tensor(compressed.Counts.SelectMany(c => c).ToArray()).reshape(-1, made),
             tensor(compressed.Modality.SelectMany(m => m).ToArray()).reshape(-1, made),
         ];
         Tensor[] before = [.. Views()];
         int length = Length - count + made;
-        Tensor[] after = Reserve(SizeClass.For(length));
-        for (int t = 0; t < after.Length; t++)
+        SlabSlot after = _slab.Rent(length, moving: true);
+        for (int t = 0; t < before.Length; t++)
         {
-            after[t].narrow(1, 0, start).copy_(before[t].narrow(1, 0, start));
-            after[t].narrow(1, start, made).copy_(segment[t]);
-            after[t].narrow(1, start + made, length - start - made).copy_(before[t].narrow(1, start + count, Length - start - count));
+            after.Tensors[t].narrow(1, 0, start).copy_(before[t].narrow(1, 0, start));
+            after.Tensors[t].narrow(1, start, made).copy_(segment[t]);
+            after.Tensors[t].narrow(1, start + made, length - start - made).copy_(before[t].narrow(1, start + count, Length - start - count));
         }
 
-        Dispose();
-        _tensors = after;
+        MoveTo(after);
         Length = length;
         HasMass |= compressed.Beta.Any(head => head.Any(b => b != 0));
     }
 
-    private void Move(int capacity)
+    /// <summary>Beta, positions, counts and modalities of new entries, in place: four tensor operations a layer and token are most of a small model's step.</summary>
+    private unsafe void Fill(nint[] at, int added, int position)
     {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor[] before = [.. Views()];
-        Tensor[] after = Reserve(capacity);
-        for (int t = 0; t < after.Length; t++)
+        for (int head = 0; head < _slab.Layout.Shape.KvHeads; head++)
         {
-            after[t].narrow(1, 0, Length).copy_(before[t]);
+            int first = (head * Capacity) + Length;
+            new Span<float>((float*)at[EntryLayout.Beta] + first, added).Clear();
+            new Span<int>((int*)at[EntryLayout.Counts] + first, added).Fill(1);
+            new Span<byte>((byte*)at[EntryLayout.Modalities] + first, added).Clear();
+            Span<int> positions = new((int*)at[EntryLayout.Positions] + first, added);
+            for (int t = 0; t < added; t++)
+            {
+                positions[t] = position + t;
+            }
         }
-
-        Dispose();
-        _tensors = after;
-    }
-
-    private Tensor[] Reserve(int capacity)
-    {
-        Capacity = capacity;
-        (long heads, long width) = (_shape.KvHeads, _shape.HeadDim);
-        Tensor Room(ScalarType type, params long[] size) => empty(size, type, _device).DetachFromDisposeScope();
-        return
-        [
-            Room(_dtype, heads, capacity, width),
-            Room(_dtype, heads, capacity, width),
-            Room(float32, heads, capacity),
-            Room(int32, heads, capacity),
-            Room(int32, heads, capacity),
-            Room(uint8, heads, capacity),
-        ];
     }
 }

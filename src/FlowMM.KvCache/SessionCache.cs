@@ -7,24 +7,37 @@ namespace FlowMM.KvCache;
 public sealed class SessionCache : IDisposable
 {
     private readonly LayerCache[] _layers;
+    private readonly KvMemory? _own;
 
-    /// <summary>An empty cache.</summary>
+    /// <summary>An empty cache in memory of its own.</summary>
     /// <param name="shape">Sizes of the model.</param>
     /// <param name="device">Where the entries live.</param>
     /// <param name="dtype">Type of keys and values.</param>
     public SessionCache(CacheShape shape, Device device, ScalarType dtype)
+        : this(shape, [.. Enumerable.Repeat(device, shape.Layers)], dtype)
     {
-        (Shape, Dtype) = (shape, dtype);
-        _layers = [.. Enumerable.Range(0, shape.Layers).Select(_ => new LayerCache(shape, device, dtype))];
     }
 
-    private SessionCache(CacheShape shape, ScalarType dtype, LayerCache[] layers) => (Shape, Dtype, _layers) = (shape, dtype, layers);
+    /// <summary>An empty cache in memory of its own.</summary>
+    /// <param name="shape">Sizes of the model.</param>
+    /// <param name="layers">The device of each layer, in order.</param>
+    /// <param name="dtype">Type of keys and values.</param>
+    public SessionCache(CacheShape shape, IReadOnlyList<Device> layers, ScalarType dtype)
+        : this(KvMemory.Unbounded(shape, layers, dtype)) => _own = Memory;
+
+    /// <summary>An empty cache that takes its memory where other sessions take theirs.</summary>
+    /// <param name="memory">The memory; it outlives the cache.</param>
+    public SessionCache(KvMemory memory)
+    {
+        Memory = memory;
+        _layers = [.. Enumerable.Range(0, memory.Shape.Layers).Select(l => new LayerCache(memory.Of(l)))];
+    }
 
     /// <summary>Sizes of the model.</summary>
-    public CacheShape Shape { get; }
+    public CacheShape Shape => Memory.Shape;
 
-    /// <summary>Type of keys and values.</summary>
-    public ScalarType Dtype { get; }
+    /// <summary>Where it takes its memory.</summary>
+    public KvMemory Memory { get; }
 
     /// <summary>One cache a decoder layer, in order.</summary>
     public IReadOnlyList<LayerCache> Layers => _layers;
@@ -33,7 +46,13 @@ public sealed class SessionCache : IDisposable
     public int LogicalLength { get; private set; }
 
     /// <summary>The segments whose entries are final; what comes after them is the uncompressed tail.</summary>
-    public SegmentTable Segments { get; private init; } = new();
+    public SegmentTable Segments { get; private set; } = new();
+
+    /// <summary>How far rotary positions run apart from logical indices, for models whose pictures take fewer positions than tokens.</summary>
+    public PositionShifts Shifts { get; private set; } = new();
+
+    /// <summary>The rotary position of the next text token: its logical index and all shifts. Compression never changes it.</summary>
+    public int NextPosition => LogicalLength + Shifts.Total;
 
     /// <summary>Tokens after the last final segment, each an entry of its own.</summary>
     public int TailLength => LogicalLength - Segments.Tokens;
@@ -60,21 +79,74 @@ public sealed class SessionCache : IDisposable
         }
 
         LogicalLength -= tokens;
+        Shifts.Rewind(LogicalLength);
     }
 
-    /// <summary>A copy in memory of its own, for a fork of the conversation; the caller disposes it.</summary>
-    public SessionCache Clone() => new(Shape, Dtype, [.. _layers.Select(l => l.Clone())])
+    /// <summary>Reserves room for more tokens in every layer, so that appending them moves nothing.</summary>
+    /// <param name="tokens">How many.</param>
+    /// <returns>False, and nothing changed, when the memory has no room for them.</returns>
+    public bool TryReserve(int tokens)
     {
+        LayerCache[] small = [.. _layers.Where(l => l.Length + tokens > l.Capacity)];
+        if (small.Length > 0 && !KvMemory.HasRoom(small, l => l.Length + tokens))
+        {
+            return false;
+        }
+
+        Array.ForEach(small, l => l.EnsureCapacity(l.Length + tokens, moving: true));
+        return true;
+    }
+
+    /// <summary>A copy in slots of its own, for a fork of the conversation; the caller disposes it.</summary>
+    /// <exception cref="KvMemoryFullException">There is no room for it.</exception>
+    public SessionCache Clone()
+    {
+        SessionCache copy = _own is null ? new(Memory) : new(Shape, Memory.Devices, Memory.Dtype);
+        foreach ((LayerCache to, LayerCache from) in copy._layers.Zip(_layers))
+        {
+            to.CopyOf(from);
+        }
+
+        (copy.LogicalLength, copy.Segments, copy.Shifts) = (LogicalLength, Segments.Clone(), Shifts.Clone());
+        return copy;
+    }
+
+    /// <summary>A copy in host memory; the caller disposes it.</summary>
+    public SessionContent ToHost() => new()
+    {
+        Shape = Shape,
+        Layers = [.. _layers.Select(l => l.ToHost())],
         LogicalLength = LogicalLength,
-        Segments = Segments.Clone(),
+        Segments = [.. Segments.All],
+        Shifts = Shifts.Clone(),
     };
+
+    /// <summary>Takes the place of what it holds by a copy of <paramref name="content"/>.</summary>
+    /// <param name="content">A cache of the same model; stays the caller's.</param>
+    /// <exception cref="ArgumentException">Its sizes or types are not those of this model; what was held is lost.</exception>
+    /// <exception cref="KvMemoryFullException">There is no room for it; what was held is lost.</exception>
+    public void Restore(SessionContent content)
+    {
+        if (content.Shape != Shape)
+        {
+            throw new ArgumentException($"The content is of {content.Shape}, the cache of {Shape}.", nameof(content));
+        }
+
+        Release();
+        foreach ((LayerCache layer, LayerEntries entries) in _layers.Zip(content.Layers))
+        {
+            layer.Restore(entries);
+        }
+
+        (LogicalLength, Segments, Shifts) = (content.LogicalLength, SegmentTable.Of(content.Segments), content.Shifts.Clone());
+    }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (LayerCache layer in _layers)
-        {
-            layer.Dispose();
-        }
+        Release();
+        _own?.Dispose();
     }
+
+    private void Release() => Array.ForEach(_layers, l => l.Dispose());
 }

@@ -25,7 +25,7 @@ public sealed class ChatModel : IDisposable
         Digest = source.Digest();
         Tokenizer = TextTokenizer.Load(directory);
         Template = ChatTemplate.Load(directory);
-        Images = config.Vision is null ? null : ImagePreprocessor.Load(directory);
+        Images = config.Vision is null ? null : ImagePreprocessor.Load(directory, config.Vision.Tokens);
         string body = source.Prefix("embed_tokens.weight", "model.language_model.", "language_model.model.", "model.")
             ?? throw new CheckpointException(directory, "tensor 'model.embed_tokens.weight' is missing under every known prefix.");
         string head = body == "language_model.model." ? "language_model.lm_head.weight" : "lm_head.weight";
@@ -56,8 +56,11 @@ public sealed class ChatModel : IDisposable
     /// <summary>The token whose rows pictures take; null for a text model.</summary>
     public int? ImageTokenId => _config.ImageTokenId;
 
-    /// <summary>Visual tokens of a picture; 0 for a text model.</summary>
-    public int TokensPerImage => _config.Vision?.Tokens ?? 0;
+    /// <summary>Visual tokens of every picture; 0 when they depend on its size, and for a text model.</summary>
+    public int TokensPerImage => Images?.FixedTokens ?? 0;
+
+    /// <summary>True when rotary positions follow the rows and columns of pictures (M-RoPE): chunks must then name their pictures.</summary>
+    public bool NeedsPictures => _config.Decoder.Rope.Sections is not null;
 
     /// <summary>Text to ids and back.</summary>
     public TextTokenizer Tokenizer { get; }
@@ -112,7 +115,7 @@ public sealed class ChatModel : IDisposable
     /// <summary>An empty cache for a new session; the caller disposes it.</summary>
     public SessionCache NewCache() => new(CacheShape, Device, Dtype);
 
-    /// <summary>Encodes a picture: [tokens, C]. The caller, or its scope, disposes the result.</summary>
+    /// <summary>Encodes a picture: [tokens, C], as many tokens as its layout says. The caller, or its scope, disposes the result.</summary>
     /// <param name="image">The preprocessed picture.</param>
     /// <exception cref="InvalidOperationException">The model has no vision tower.</exception>
     public Tensor EncodeImage(ProcessedImage image)
@@ -120,7 +123,7 @@ public sealed class ChatModel : IDisposable
         ClipTower tower = _tower ?? throw new InvalidOperationException($"{Name} reads text only.");
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        Tensor pixels = tensor(image.Pixels, [1, 3, image.Height, image.Width]).to(Dtype, Device); // [1, 3, S, S]
+        Tensor pixels = tensor(image.Pixels, [.. image.Layout.Shape]).to(Dtype, Device); // [1, 3, S, S]
         return tower.Forward(pixels).squeeze(0).MoveToOuterDisposeScope(); // [tokens, C]
     }
 
@@ -136,14 +139,14 @@ public sealed class ChatModel : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         int[] ids = [.. chunks.SelectMany(c => Checked(c).ToArray())];
-        int[] before = [.. chunks.Select(c => c.Cache.Layers[0].Length)];
+        int[][] before = [.. chunks.Select(c => c.Cache.Layers.Select(l => l.Length).ToArray())];
         try
         {
             Tensor x = _decoder.Forward(Embed(ids, chunks), chunks); // [R, C]
             Tensor logits = _decoder.Logits(chunks[0].AllLogits ? x : LastRows(x, chunks)); // [n, V]
             foreach (SequenceChunk chunk in chunks)
             {
-                chunk.Cache.Advance(chunk.TokenIds.Length);
+                Advance(chunk);
             }
 
             return logits.MoveToOuterDisposeScope();
@@ -160,6 +163,17 @@ public sealed class ChatModel : IDisposable
     {
         _decoder.Dispose();
         _tower?.Dispose();
+    }
+
+    /// <summary>Counts a chunk's tokens, and the positions that its pictures take less than tokens.</summary>
+    private void Advance(SequenceChunk chunk)
+    {
+        foreach (PositionShift shift in NeedsPictures ? RotaryPositions.Shifts(chunk) : [])
+        {
+            chunk.Cache.Shifts.Add(shift);
+        }
+
+        chunk.Cache.Advance(chunk.TokenIds.Length);
     }
 
     private static ClipTower LoadTower(string directory, WeightSource source, VisionConfig config, int width)
@@ -180,13 +194,13 @@ public sealed class ChatModel : IDisposable
     }
 
     /// <summary>Layers that ran have appended, later ones have not: all go back to where they were.</summary>
-    private static void Undo(IReadOnlyList<SequenceChunk> chunks, int[] before)
+    private static void Undo(IReadOnlyList<SequenceChunk> chunks, int[][] before)
     {
-        for (int i = 0; i < chunks.Count; i++)
+        foreach ((SequenceChunk chunk, int[] lengths) in chunks.Zip(before))
         {
-            foreach (LayerCache layer in chunks[i].Cache.Layers)
+            foreach ((LayerCache layer, int length) in chunk.Cache.Layers.Zip(lengths))
             {
-                layer.Truncate(Math.Min(layer.Length, before[i]));
+                layer.Truncate(length);
             }
         }
     }

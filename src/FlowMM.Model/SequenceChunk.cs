@@ -15,6 +15,12 @@ public sealed record SequenceChunk
     /// <summary>[k, C]: rows for the chunk's k image tokens, in order; null when it has none.</summary>
     public Tensor? ImageRows { get; init; }
 
+    /// <summary>
+    /// The pictures that the chunk holds in full or in part, in order; a model whose rotary positions follow rows and columns needs them
+    /// (<see cref="ChatModel.NeedsPictures"/>), others ignore them.
+    /// </summary>
+    public IReadOnlyList<PictureSpan> Pictures { get; init; } = [];
+
     /// <summary>Sees the chunk's queries; null when nobody needs them.</summary>
     public IQueryObserver? Observer { get; init; }
 

@@ -34,8 +34,13 @@ public sealed record GoldenCase(string Family, string Name, string File, string 
     internal SafeTensorsFile Tensors() => SafeTensorsFile.Open(Path.ChangeExtension(File, ".safetensors"));
 
     /// <summary>The conversation, pictures by their size.</summary>
-    internal IReadOnlyList<ChatMessage> Messages(ChatModel model) => [.. Json.GetProperty("messages").EnumerateArray().Select(m =>
-        new ChatMessage(m.GetProperty("role").GetString()!, Parts(model, m.GetProperty("content"))))];
+    internal IReadOnlyList<ChatMessage> Messages(ChatModel model)
+    {
+        ImageLimits limits = new(1 << 24, 1 << 24);
+        Queue<ImageHeader> pictures = new(Images().Select(i => model.Images!.Inspect(i, limits)));
+        return [.. Json.GetProperty("messages").EnumerateArray().Select(m =>
+            new ChatMessage(m.GetProperty("role").GetString()!, Parts(m.GetProperty("content"), pictures)))];
+    }
 
     /// <summary>The pictures' files, in order of use.</summary>
     internal IEnumerable<byte[]> Images() => Json.GetProperty("images").EnumerateArray()
@@ -50,9 +55,11 @@ public sealed record GoldenCase(string Family, string Name, string File, string 
 
     public override string ToString() => $"{Family}/{Name}";
 
-    private static List<ChatPart> Parts(ChatModel model, JsonElement content) => content.ValueKind == JsonValueKind.String
+    private static List<ChatPart> Parts(JsonElement content, Queue<ImageHeader> pictures) => content.ValueKind == JsonValueKind.String
         ? [ChatPart.OfText(content.GetString()!)]
-        : [.. content.EnumerateArray().Select(p => p.GetProperty("type").GetString() == "image" ? ChatPart.OfImage(model.TokensPerImage, model.TokensPerImage) : ChatPart.OfText(p.GetProperty("text").GetString()!))];
+        : [.. content.EnumerateArray().Select(p => p.GetProperty("type").GetString() == "image" ? Picture(pictures.Dequeue()) : ChatPart.OfText(p.GetProperty("text").GetString()!))];
+
+    private static ChatPart Picture(ImageHeader header) => ChatPart.OfImage(header.Width, header.Height);
 
     private int[] Ids(string name) => [.. Json.GetProperty(name).EnumerateArray().Select(i => i.GetInt32())];
 }

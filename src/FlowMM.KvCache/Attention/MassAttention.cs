@@ -16,10 +16,11 @@ public static class MassAttention
     {
         using DisposeScope scope = NewDisposeScope();
         long group = queries.shape[0] / keys.shape[0];
-        Tensor logits = queries.matmul(keys.repeat_interleave(group, 0).transpose(1, 2)) / Math.Sqrt(queries.shape[2]); // [H, n, L]
+        using Scalar root = Math.Sqrt(queries.shape[2]);
+        Tensor logits = queries.matmul(keys.repeat_interleave(group, 0).transpose(1, 2)).div_(root); // [H, n, L]
         if (beta is not null)
         {
-            logits += beta.to(logits.dtype).repeat_interleave(group, 0).unsqueeze(1);
+            logits = logits.Increase(beta.to(logits.dtype).repeat_interleave(group, 0).unsqueeze(1));
         }
 
         return logits.softmax(-1).matmul(values.repeat_interleave(group, 0)).MoveToOuterDisposeScope();

@@ -14,6 +14,10 @@ internal sealed class OutputMoments : IDisposable
     private const int TileElements = 1 << 21;
     private const float LeastMass = 1e-30f;
 
+    // A Scalar that only the call sees may be finalised while native code reads it: see Sums.
+    private static readonly Scalar Zero = 0;
+    private static readonly Scalar Two = 2;
+
     private readonly IRowMath _math;
     private readonly Tensor _values;
     private readonly Tensor _mass;
@@ -53,7 +57,7 @@ internal sealed class OutputMoments : IDisposable
         using DisposeScope scope = NewDisposeScope();
         long n = exps.shape[0];
         Tensor rest = _math.Totals(exps, _mass, _sink); // [C]
-        Tensor total = rest + (exps[_sink] * _mass[_sink]);
+        Tensor total = rest.Plus(exps[_sink] * _mass[_sink]);
         if (total.min().item<float>() < LeastMass)
         {
             return false;
@@ -62,7 +66,7 @@ internal sealed class OutputMoments : IDisposable
         // The products are kept D wide: a column more costs a third of the speed.
         Tensor inverse = total.reciprocal(); // [C]
         Tensor outputs = _weighted.t().mm(exps).mul_(inverse).contiguous(); // [D, C]
-        Tensor columns = stack([inverse, block.WeightRow, outputs.square().sum(dim: 0) * block.WeightRow]); // [3, C]
+        Tensor columns = stack([inverse, block.WeightRow, outputs.Squared().sum(dim: 0) * block.WeightRow]); // [3, C]
         Tensor factors = (outputs * block.WeightRow).t().contiguous(); // [C, D]
         int tile = (int)Math.Min(n, TileElements / block.Columns);
         Tensor scratch = empty([tile, block.Columns], float32, exps.device);
@@ -91,14 +95,15 @@ internal sealed class OutputMoments : IDisposable
         using DisposeScope scope = NewDisposeScope();
         Tensor v = _values.to(float64);
         Tensor sums = _sums.to(float64);
-        Tensor change = (v.square().sum(1) * sums.select(1, 1)) - (2 * (v * _moments.to(float64)).sum(1)) + sums.select(1, 2); // [n]
-        double[] rank = change.clamp_min(0).cpu().data<double>().ToArray();
+        Tensor crossed = (v * _moments.to(float64)).sum(1).mul_(Two); // [n]
+        Tensor change = (v.Squared().sum(1) * sums.select(1, 1)).sub_(crossed).Increase(sums.select(1, 2)); // [n]
+        double[] rank = change.clamp_min_(Zero).cpu().data<double>().ToArray();
         for (int i = 0; i < rank.Length; i++)
         {
             rank[i] = Math.Sqrt(rank[i] + _direct[i]);
         }
 
-        return (rank, (sums.select(1, 0) / 2).cpu().data<double>().ToArray());
+        return (rank, sums.select(1, 0).div(Two).cpu().data<double>().ToArray());
     }
 
     /// <inheritdoc/>

@@ -86,7 +86,8 @@ internal sealed class QueryBlock : IDisposable
         long width = queries.shape[2];
         Tensor rows = queries.narrow(0, of.Head * of.Group, of.Group).narrow(1, range.Start, range.Count).to(float32); // [g, n, D]
         Tensor padded = zeros([width, columns], float32, queries.device);
-        padded.narrow(1, 0, real).copy_(rows.permute(2, 1, 0).reshape(width, real) / Math.Sqrt(width)); // [D, n g]
+        using Scalar root = Math.Sqrt(width);
+        padded.narrow(1, 0, real).copy_(rows.permute(2, 1, 0).reshape(width, real).div(root)); // [D, n g]
         float[] weights = new float[columns];
         Array.Fill(weights, weight, 0, real);
         int[] at = [.. Enumerable.Range(0, real).Select(c => positions[range.Start + (c / of.Group)])];

@@ -6,6 +6,13 @@ namespace FlowMM.KvCache;
 /// <summary>Row math by tensor operations, for devices whose memory the CPU cannot walk.</summary>
 internal sealed class TensorRowMath : IRowMath
 {
+    // A Scalar that only the call sees may be finalised while native code reads it: see Sums.
+    private static readonly Scalar Zero = 0;
+    private static readonly Scalar Hidden = float.NegativeInfinity;
+    private static readonly Scalar Visual = Modality.Visual;
+    private static readonly Scalar Dominant = IRowMath.Dominant;
+    private static readonly Scalar LeastLeft = 1e-3;
+
     /// <inheritdoc/>
     public CausalMass Causal(Tensor logits, CausalView view)
     {
@@ -13,7 +20,7 @@ internal sealed class TensorRowMath : IRowMath
         Tensor seen = Seen(logits, view);
         Tensor max = seen.amax([0], keepdim: true); // [1, C]
         Tensor e = (seen - max).exp().nan_to_num(0); // [L, C]
-        Tensor visual = tensor(view.Modality, device: logits.device).eq(Modality.Visual).unsqueeze(1); // [L, 1]
+        Tensor visual = tensor(view.Modality, device: logits.device).eq(Visual).unsqueeze(1); // [L, 1]
         int sinks = Math.Min(view.Sinks, (int)logits.shape[0]);
         long rest = logits.shape[0] - sinks;
         Tensor ofVisual = e * visual;
@@ -61,9 +68,9 @@ internal sealed class TensorRowMath : IRowMath
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor p = exps * mass.unsqueeze(1) * columns[0]; // [n, C]
-        Tensor dominant = p.gt(IRowMath.Dominant);
-        squares.copy_((p / (1 - p).clamp_min(1e-3)).square().masked_fill(dominant, 0));
-        sums.add_(stack([p.mv(columns[1]), squares.mv(columns[1]), squares.mv(columns[2])], 1));
+        Tensor dominant = p.gt(Dominant);
+        squares.copy_((p / p.neg().Increase(Sums.One).clamp_min_(LeastLeft)).Squared().masked_fill(dominant, Zero));
+        sums.Increase(stack([p.mv(columns[1]), squares.mv(columns[1]), squares.mv(columns[2])], 1));
         if (!dominant.any().item<bool>())
         {
             return [];
@@ -87,10 +94,11 @@ internal sealed class TensorRowMath : IRowMath
 
     private static Tensor Seen(Tensor logits, CausalView view)
     {
-        Tensor column = arange(logits.shape[1], int32, logits.device).unsqueeze(0); // [1, C]
+        using Scalar columns = logits.shape[1];
+        Tensor column = arange(columns, int32, logits.device).unsqueeze(0); // [1, C]
         Tensor first = tensor(view.FirstColumn, device: logits.device).unsqueeze(1); // [L, 1]
         Tensor beta = tensor(view.Beta, device: logits.device).unsqueeze(1); // [L, 1]
-        return (logits + beta).masked_fill(column.lt(first), float.NegativeInfinity);
+        return logits.Plus(beta).masked_fill(column.lt(first), Hidden);
     }
 
     private static float[] Host(Tensor columns) => columns.to(float32).cpu().data<float>().ToArray();

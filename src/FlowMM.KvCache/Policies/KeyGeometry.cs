@@ -11,6 +11,11 @@ public sealed class KeyGeometry : IDisposable
 
     private const int BlockElements = 1 << 19;
 
+    // A Scalar that only the call sees may be finalised while native code reads it: see Sums.
+    private static readonly Scalar LeastNorm = 1e-30;
+    private static readonly Scalar TieGap = Tie;
+    private static readonly Scalar Beyond = int.MaxValue;
+
     private readonly Tensor _unit;
 
     /// <summary>Normalises the keys; a zero key stays zero.</summary>
@@ -18,7 +23,7 @@ public sealed class KeyGeometry : IDisposable
     public KeyGeometry(Tensor keys)
     {
         using DisposeScope scope = NewDisposeScope();
-        _unit = (keys / keys.norm(1, keepdim: true, p: 2).clamp_min(1e-30)).DetachFromDisposeScope(); // [L, D]
+        _unit = (keys / keys.norm(1, keepdim: true, p: 2).clamp_min(LeastNorm)).DetachFromDisposeScope(); // [L, D]
     }
 
     /// <summary>For each source the target of highest cosine (Eq. 9).</summary>
@@ -77,8 +82,9 @@ public sealed class KeyGeometry : IDisposable
         }
 
         Tensor top = similar.amax([1], keepdim: true); // [n, 1]
-        Tensor order = arange(similar.shape[1], int32, similar.device).expand_as(similar);
-        Tensor first = where(similar.ge(top - Tie), order, full_like(order, int.MaxValue)).amin([1]); // [n]
+        using Scalar columns = similar.shape[1];
+        Tensor order = arange(columns, int32, similar.device).expand_as(similar);
+        Tensor first = where(similar.ge(top.sub(TieGap)), order, full_like(order, Beyond)).amin([1]); // [n]
         first.cpu().data<int>().ToArray().CopyTo(found);
         top.cpu().data<float>().ToArray().CopyTo(cosine);
     }

@@ -35,10 +35,19 @@ public sealed class SegmentTable
     public void Resize(int index, IReadOnlyList<int> lengths) => _segments[index] = _segments[index] with { Lengths = lengths };
 
     /// <summary>A table of its own.</summary>
-    public SegmentTable Clone()
+    public SegmentTable Clone() => Of(_segments);
+
+    /// <summary>A table of segments that follow each other.</summary>
+    /// <param name="segments">Oldest first.</param>
+    /// <exception cref="ArgumentException">There is a gap between two.</exception>
+    public static SegmentTable Of(IEnumerable<SessionSegment> segments)
     {
-        SegmentTable copy = new();
-        copy._segments.AddRange(_segments);
-        return copy;
+        SegmentTable table = new();
+        foreach (SessionSegment segment in segments)
+        {
+            table.Add(segment);
+        }
+
+        return table;
     }
 }

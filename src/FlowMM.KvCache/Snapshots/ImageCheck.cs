@@ -26,6 +26,13 @@ internal static class ImageCheck
             Entries(held, image.Tokens);
         }
 
+        for (int i = 0; i < image.Shifts.Count; i++)
+        {
+            PositionShift shift = image.Shifts[i];
+            bool follows = i == 0 || shift.Token > image.Shifts[i - 1].Token;
+            Demand(follows && shift.Token > 0 && shift.Token <= image.Tokens && Math.Abs((long)shift.Amount) <= image.Tokens, "the position shifts do not ascend");
+        }
+
         Demand(image.Frozen <= tokens, "more tokens are frozen than its segments hold");
     }
 

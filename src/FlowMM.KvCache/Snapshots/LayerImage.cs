@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchSharp;
 
 namespace FlowMM.KvCache;
@@ -31,6 +32,9 @@ public sealed class LayerImage
 
     /// <summary>Bytes of all sections.</summary>
     public int Bytes { get; }
+
+    /// <summary>True when a log-mass differs from 0.</summary>
+    internal bool HasMass => MemoryMarshal.Cast<byte, float>(Beta).ContainsAnyExcept(0f);
 
     /// <summary>The sections one after the other; memory is taken at the first use.</summary>
     public byte[] Data => _data ??= GC.AllocateUninitializedArray<byte>(Bytes);

@@ -9,7 +9,7 @@ public static class ManifestCodec
 {
     private const ushort Encrypted = 1;
     private const int LengthAt = 12;
-    private const int FixedFields = 188;
+    private const int FixedFields = 192;
     private const int MostLayers = 4096;
 
     /// <summary>The bytes of a manifest.</summary>
@@ -37,6 +37,7 @@ public static class ManifestCodec
         writer.Write(manifest.Tokens);
         writer.Write(manifest.Frozen);
         writer.Write(manifest.Segments);
+        writer.Write(manifest.Shifts);
         writer.Write(manifest.ChunkBytes);
         writer.Write(manifest.Chunks.Count);
         foreach (string text in (string[])[manifest.Tenant, manifest.Session, manifest.Origin, manifest.KeyId, manifest.Options])
@@ -129,7 +130,7 @@ public static class ManifestCodec
         long time = reader.Int64();
         CacheShape shape = new(reader.Int32(), 0, reader.Int32(), reader.Int32());
         torch.ScalarType dtype = SnapshotFormat.DtypeOf(reader.Int32()) ?? throw Malformed("the type of keys is unknown");
-        (int tokens, int frozen, int segments) = (reader.Int32(), reader.Int32(), reader.Int32());
+        (int tokens, int frozen, int segments, int shifts) = (reader.Int32(), reader.Int32(), reader.Int32(), reader.Int32());
         (int chunkBytes, int chunks) = (reader.Int32(), reader.Int32());
         string[] texts = [reader.Text(), reader.Text(), reader.Text(), reader.Text(), reader.Text()];
         if (shape.Layers is < 1 or > MostLayers || shape.KvHeads is < 1 or > MostLayers || shape.HeadDim is < 1 or > 65536
@@ -164,6 +165,7 @@ public static class ManifestCodec
             Tokens = tokens,
             Frozen = frozen,
             Segments = segments,
+            Shifts = shifts,
             ChunkBytes = chunkBytes,
             Tenant = texts[0],
             Session = texts[1],
@@ -178,7 +180,7 @@ public static class ManifestCodec
     /// <summary>What no writer writes: every bound that a reader relies on before it takes memory. The order matters: later sums rely on earlier bounds.</summary>
     private static void Check(SnapshotManifest m)
     {
-        if (m.Tokens < 0 || m.Frozen < 0 || m.Frozen > m.Tokens || m.Segments < 0 || m.Segments > m.Tokens || m.Turn < 0 || m.Epoch < 0 || m.StateBytes >= int.MaxValue)
+        if (m.Tokens < 0 || m.Frozen < 0 || m.Frozen > m.Tokens || m.Segments < 0 || m.Segments > m.Tokens || m.Shifts < 0 || m.Shifts > m.Tokens || m.Turn < 0 || m.Epoch < 0 || m.StateBytes >= int.MaxValue)
         {
             throw Malformed("counts pass their bounds");
         }

@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace FlowMM.KvCache;
 
 /// <summary>
-/// The bytes that chunks are cut from: identities, segment table, then each layer's image. Read and written by offset, so that no second copy of
+/// The bytes that chunks are cut from: identities, segment table, position shifts, then each layer's image. Read and written by offset, so that no second copy of
 /// the cache is made and a layer takes memory only when its first byte comes.
 /// </summary>
 internal sealed class Payload
@@ -22,7 +22,7 @@ internal sealed class Payload
     /// <summary>The payload of an image.</summary>
     internal static Payload Of(SessionImage image)
     {
-        byte[] state = new byte[(8 * image.Tokens) + (image.Segments.Count * (8 + (5 * image.Layers.Count)))];
+        byte[] state = new byte[(8 * image.Tokens) + (image.Segments.Count * (8 + (5 * image.Layers.Count))) + (8 * image.Shifts.Count)];
         Span<byte> rest = state;
         foreach (long identity in image.Identities)
         {
@@ -41,6 +41,13 @@ internal sealed class Payload
                 rest[4] = segment.Inter[layer] ? (byte)1 : (byte)0;
                 rest = rest[5..];
             }
+        }
+
+        foreach (PositionShift shift in image.Shifts)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(rest, shift.Token);
+            BinaryPrimitives.WriteInt32LittleEndian(rest[4..], shift.Amount);
+            rest = rest[8..];
         }
 
         return new Payload(state, image.Layers);
@@ -95,6 +102,12 @@ internal sealed class Payload
             segments[s] = new SessionSegment { Position = position, Tokens = tokens, Lengths = lengths, Inter = inter };
         }
 
+        var shifts = new PositionShift[manifest.Shifts];
+        for (int i = 0; i < shifts.Length; i++)
+        {
+            shifts[i] = new PositionShift(reader.Int32(), reader.Int32());
+        }
+
         SessionImage image = new()
         {
             Shape = shape,
@@ -102,6 +115,7 @@ internal sealed class Payload
             Identities = identities,
             Frozen = manifest.Frozen,
             Segments = segments,
+            Shifts = shifts,
             Layers = _layers,
         };
         ImageCheck.Require(image);

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FlowMM.KvCache;
@@ -24,6 +23,9 @@ public sealed record SessionImage
     /// <summary>The final segments, oldest first.</summary>
     public required IReadOnlyList<SessionSegment> Segments { get; init; }
 
+    /// <summary>How far rotary positions run apart from logical indices, ascending by token.</summary>
+    public required IReadOnlyList<PositionShift> Shifts { get; init; }
+
     /// <summary>One image a layer.</summary>
     public required IReadOnlyList<LayerImage> Layers { get; init; }
 
@@ -48,38 +50,35 @@ public sealed record SessionImage
         return new SessionImage
         {
             Shape = cache.Shape,
-            Dtype = cache.Dtype,
+            Dtype = cache.Memory.Dtype,
             Identities = [.. identities],
             Frozen = frozen,
             Segments = [.. cache.Segments.All],
-            Layers = [.. cache.Layers.Select(l => LayerTransfer.Capture(l, cache.Shape, cache.Dtype))],
+            Shifts = [.. cache.Shifts.All],
+            Layers = [.. cache.Layers.Select(l => LayerTransfer.Capture(l, cache.Shape, cache.Memory.Dtype))],
         };
     }
 
-    /// <summary>A cache of its own with this content. Belongs to the thread that will own it; the caller disposes it.</summary>
-    /// <param name="device">Where the entries are to live.</param>
-    public SessionCache Restore(Device device)
+    /// <summary>Takes the place of what a cache holds by a copy of this. Belongs to the thread that owns the cache.</summary>
+    /// <param name="cache">A cache of the same model.</param>
+    /// <exception cref="ArgumentException">Its sizes or types are others; what was held is lost.</exception>
+    /// <exception cref="KvMemoryFullException">There is no room for it; what was held is lost.</exception>
+    public void Restore(SessionCache cache)
     {
-        SessionCache cache = new(Shape, device, Dtype);
-        try
+        PositionShifts shifts = new();
+        foreach (PositionShift shift in Shifts)
         {
-            for (int layer = 0; layer < Layers.Count; layer++)
-            {
-                LayerTransfer.Fill(cache.Layers[layer], Layers[layer], Shape, Dtype);
-            }
-
-            foreach (SessionSegment segment in Segments)
-            {
-                cache.Segments.Add(segment);
-            }
-
-            cache.Advance(Tokens);
-            return cache;
+            shifts.Add(shift);
         }
-        catch
+
+        using SessionContent content = new()
         {
-            cache.Dispose();
-            throw;
-        }
+            Shape = Shape,
+            LogicalLength = Tokens,
+            Segments = Segments,
+            Shifts = shifts,
+            Layers = [.. Layers.Select(l => LayerTransfer.Entries(l, Shape, Dtype))],
+        };
+        cache.Restore(content);
     }
 }

@@ -85,6 +85,7 @@ public sealed class SnapshotEncoder : IDisposable
         Tokens = image.Tokens,
         Frozen = image.Frozen,
         Segments = image.Segments.Count,
+        Shifts = image.Shifts.Count,
         Layers = [.. image.Layers.Select(l => (l.Length, l.FixedLength))],
         ChunkBytes = _settings.ChunkBytes,
         Chunks = [],

@@ -53,6 +53,9 @@ public sealed record SnapshotManifest
     /// <summary>Entries of the segment table.</summary>
     public required int Segments { get; init; }
 
+    /// <summary>Entries of the table of position shifts.</summary>
+    public required int Shifts { get; init; }
+
     /// <summary>Entries per KV head and layer, and how many of them are final.</summary>
     public required IReadOnlyList<(int Length, int Fixed)> Layers { get; init; }
 
@@ -68,6 +71,6 @@ public sealed record SnapshotManifest
     /// <summary>Bytes of all chunks as stored.</summary>
     public long StoredBytes => Chunks.Sum(c => (long)c.Stored);
 
-    /// <summary>Bytes of identities and segment table, before the layers.</summary>
-    internal long StateBytes => (8L * Tokens) + (Segments * (8L + (5L * Shape.Layers)));
+    /// <summary>Bytes of identities, segment table and shifts, before the layers.</summary>
+    internal long StateBytes => (8L * Tokens) + (Segments * (8L + (5L * Shape.Layers))) + (8L * Shifts);
 }

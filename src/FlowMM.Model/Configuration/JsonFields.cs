@@ -34,6 +34,13 @@ internal static class JsonFile
 /// <summary>Typed access to an object's fields; an error names file and key. A null field counts as absent.</summary>
 internal sealed class JsonFields(string path, JsonElement element)
 {
+    /// <summary>An object without fields, in another's file.</summary>
+    public static JsonFields None(JsonFields other) => new(other.File, default);
+
+    public string File => path;
+
+    public bool Has(string key) => Get(key) is not null;
+
     public CheckpointException Wrong(string problem) => new(path, problem);
 
     public void Check(bool holds, string problem)
@@ -95,6 +102,14 @@ internal sealed class JsonFields(string path, JsonElement element)
         { } one when IsWhole(one) => [one.GetInt32()],
         null => [],
         _ => throw Wrong($"key '{key}' is no whole number and no list of them."),
+    };
+
+    /// <summary>A list of texts; none when absent.</summary>
+    public IEnumerable<string> Texts(string key) => Get(key) switch
+    {
+        { ValueKind: JsonValueKind.Array } list when list.EnumerateArray().All(t => t.ValueKind == JsonValueKind.String) => list.EnumerateArray().Select(t => t.GetString()!).ToList(),
+        null => [],
+        _ => throw Wrong($"key '{key}' is no list of texts."),
     };
 
     private static bool IsWhole(JsonElement value) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out _);

@@ -40,63 +40,10 @@ internal sealed record ModelConfig
         return new ModelConfig
         {
             Architecture = type,
-            Decoder = ReadDecoder(text, root, textType),
+            Decoder = DecoderConfig.Read(text, root, textType),
             Vision = type == "llava" ? ReadVision(root) : null,
             ImageTokenId = type == "llava" ? ReadImageToken(root) : null,
             EndIds = ReadEnds(directory, root, text),
-        };
-    }
-
-    private static DecoderConfig ReadDecoder(JsonFields text, JsonFields root, string type)
-    {
-        int width = text.Positive("hidden_size"), heads = text.Positive("num_attention_heads");
-        bool bias = text.Flag("attention_bias", false);
-        DecoderConfig config = new()
-        {
-            Layers = text.Positive("num_hidden_layers"),
-            Width = width,
-            QueryHeads = heads,
-            KvHeads = text.Whole("num_key_value_heads", heads),
-            HeadDim = text.Whole("head_dim", width / heads),
-            MlpWidth = text.Positive("intermediate_size"),
-            Vocabulary = text.Positive("vocab_size"),
-            MaxPositions = Math.Max(1, text.Whole("max_position_embeddings", 2048)),
-            NormEpsilon = text.Number("rms_norm_eps", 1e-6),
-            Rope = ReadRope(text),
-            TiedEmbeddings = root.Flag("tie_word_embeddings", text.Flag("tie_word_embeddings", false)),
-            QkvBias = bias || type == "qwen2",
-            OutputBias = bias && type == "llama",
-            QkNorm = type == "qwen3",
-        };
-        text.Check(config.KvHeads > 0 && config.QueryHeads % config.KvHeads == 0, "num_key_value_heads must divide num_attention_heads.");
-        text.Check(config.HeadDim is > 0 and <= 1024 && config.HeadDim % 2 == 0, "head_dim must be even and at most 1024.");
-        text.Check(!text.Flag("mlp_bias", false), "mlp_bias is not supported.");
-        text.Check(!text.Flag("use_sliding_window", false), "use_sliding_window is not supported.");
-        string activation = text.Text("hidden_act", "silu");
-        text.Check(activation == "silu", $"hidden_act '{activation}' is not supported.");
-        return config;
-    }
-
-    private static RopeConfig ReadRope(JsonFields text)
-    {
-        JsonFields? rope = text.Find("rope_parameters") ?? text.Find("rope_scaling");
-        double theta = text.Number("rope_theta", 10000);
-        if (rope is null)
-        {
-            return new RopeConfig { Theta = theta, Type = "default" };
-        }
-
-        string type = rope.Text("rope_type", rope.Text("type", "default"));
-        rope.Check(rope.Number("factor", 1) > 0 && rope.Number("rope_theta", theta) > 0, "rope factor and theta must be positive.");
-        rope.Check(type is "default" or "linear" or "llama3", $"rope_type '{type}' is not supported.");
-        return new RopeConfig
-        {
-            Theta = rope.Number("rope_theta", theta),
-            Type = type,
-            Factor = rope.Number("factor", 1),
-            LowFrequency = rope.Number("low_freq_factor", 1),
-            HighFrequency = rope.Number("high_freq_factor", 4),
-            OriginalPositions = rope.Number("original_max_position_embeddings", 8192),
         };
     }
 

@@ -18,4 +18,27 @@ internal sealed record PixelGrid(byte[] Data, int Width, int Height)
 
         return new PixelGrid(cropped, width, height);
     }
+
+    /// <summary>The grid in the middle of a square of one colour, offset floor((side - size) / 2).</summary>
+    public PixelGrid PadSquare(byte[] colour)
+    {
+        int side = Math.Max(Width, Height), left = (side - Width) / 2, top = (side - Height) / 2;
+        if (Width == Height)
+        {
+            return this;
+        }
+
+        byte[] padded = new byte[side * side * Channels];
+        for (int i = 0; i < padded.Length; i++)
+        {
+            padded[i] = colour[i % Channels];
+        }
+
+        for (int y = 0; y < Height; y++)
+        {
+            Data.AsSpan(y * Width * Channels, Width * Channels).CopyTo(padded.AsSpan((((y + top) * side) + left) * Channels));
+        }
+
+        return new PixelGrid(padded, side, side);
+    }
 }

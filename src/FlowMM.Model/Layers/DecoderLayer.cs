@@ -33,8 +33,8 @@ internal sealed class DecoderLayer : IDisposable
         _qkNorm = config.QkNorm
             ? RmsNorm.OfHeads(source, config.HeadDim, config.NormEpsilon, (attention + "q_norm", config.QueryHeads), (attention + "k_norm", config.KvHeads))
             : null;
-        _gateUp = Linear.Stack(source, width, false, (name + "mlp.gate_proj", config.MlpWidth), (name + "mlp.up_proj", config.MlpWidth));
-        _down = new(source, name + "mlp.down_proj", config.MlpWidth, width, false);
+        _gateUp = Linear.Stack(source, width, config.MlpBias, (name + "mlp.gate_proj", config.MlpWidth), (name + "mlp.up_proj", config.MlpWidth));
+        _down = new(source, name + "mlp.down_proj", config.MlpWidth, width, config.MlpBias);
     }
 
     /// <summary>x [R, C] -> [R, C]; appends every chunk's keys and values to its cache.</summary>

@@ -16,9 +16,9 @@ internal sealed class ForwardPass
     public ForwardPass(IReadOnlyList<SequenceChunk> chunks, Rope rope, Device device, ScalarType dtype)
     {
         (Chunks, _device, _dtype) = (chunks, device, dtype);
-        (Cos, Sin) = chunks.Count == 1
-            ? rope.Run(chunks[0].Cache.LogicalLength, chunks[0].TokenIds.Length)
-            : rope.At([.. chunks.SelectMany(c => Enumerable.Range(c.Cache.LogicalLength, c.TokenIds.Length))]);
+        (Cos, Sin) = chunks.Count == 1 && (chunks[0].Pictures.Count == 0 || !rope.FollowsPictures)
+            ? rope.Run(chunks[0].Cache.NextPosition, chunks[0].TokenIds.Length)
+            : rope.At(new RotaryPositions(chunks, rope.FollowsPictures));
     }
 
     public IReadOnlyList<SequenceChunk> Chunks { get; }

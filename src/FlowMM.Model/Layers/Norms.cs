@@ -1,3 +1,4 @@
+using FlowMM.KvCache;
 using FlowMM.Model.Weights;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,3 +1,4 @@
+using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -10,8 +11,13 @@ namespace FlowMM.Model.Layers;
 /// </summary>
 internal sealed class Rope(RopeConfig config, int headDim, Device device, ScalarType dtype) : IDisposable
 {
+    // A Scalar that only the call sees may be finalised while native code reads it.
+    private readonly Scalar _attention = (float)config.Attention;
     private Tensor? _cos;
     private Tensor? _sin;
+
+    /// <summary>True when positions follow the rows and columns of pictures.</summary>
+    public bool FollowsPictures => config.Sections is not null;
 
     /// <summary>Cosines and sines (first half negated) of consecutive positions, views [length, 1, D]; the caller's scope disposes them.</summary>
     public (Tensor Cos, Tensor Sin) Run(int start, int length)
@@ -21,11 +27,12 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
     }
 
     /// <summary>Cosines and sines (first half negated) of any positions, [R, 1, D]; the caller's scope disposes them.</summary>
-    public (Tensor Cos, Tensor Sin) At(int[] positions)
+    public (Tensor Cos, Tensor Sin) At(RotaryPositions positions)
     {
-        Reach(positions.Max() + 1);
-        Tensor index = tensor(positions, device: device);
-        return (_cos!.index_select(0, index), _sin!.index_select(0, index));
+        int[][] axes = positions.Differ ? positions.Axes : [positions.Time];
+        Reach(axes.Max(a => a.Max()) + 1);
+        Tensor[] indices = [.. axes.Select(a => tensor(a, device: device))];
+        return (Select(_cos!, indices), Select(_sin!, indices));
     }
 
     /// <summary>x [R, heads, D] turned: x cos + (x2, x1) sin, where the sign that the first half needs is in the sines.</summary>
@@ -42,9 +49,8 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
 
         using DisposeScope scope = NewDisposeScope();
         int rows = Math.Max(256, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)positions));
-        Tensor positionsOf = tensor([.. Enumerable.Range(0, rows).Select(p => (float)p)]); // [P]
-        Tensor angles = outer(positionsOf, tensor(Frequencies(config, headDim))).unsqueeze(1); // [P, 1, D/2]
-        (Tensor cosines, Tensor sines) = (angles.cos(), angles.sin());
+        Tensor angles = Angles(rows).unsqueeze(1); // [P, 1, D/2]
+        (Tensor cosines, Tensor sines) = (angles.cos().mul_(_attention), angles.sin().mul_(_attention));
         Dispose();
         _cos = cat([cosines, cosines], -1).to(dtype, device).DetachFromDisposeScope(); // [P, 1, D]
         _sin = cat([sines.neg(), sines], -1).to(dtype, device).DetachFromDisposeScope();
@@ -56,23 +62,42 @@ internal sealed class Rope(RopeConfig config, int headDim, Device device, Scalar
         _sin?.Dispose();
     }
 
-    /// <summary>Inverse frequencies, f32, D/2 of them; llama3's blend as in FACTS: short waves kept, long ones divided, linear between.</summary>
-    internal static float[] Frequencies(RopeConfig config, int headDim) => [.. Enumerable.Range(0, headDim / 2).Select(i =>
+    /// <summary>Rows of a table; with several axes each takes its own sections of both halves of the dimensions. [R, 1, D].</summary>
+    private Tensor Select(Tensor table, Tensor[] indices)
     {
-        float frequency = 1f / (float)Math.Pow(config.Theta, 2.0 * i / headDim);
-        if (config.Type == "linear")
+        if (indices.Length == 1)
         {
-            return frequency / (float)config.Factor;
+            return table.index_select(0, indices[0]);
         }
 
-        if (config.Type != "llama3")
+        List<Tensor> parts = [];
+        for (int half = 0; half < 2; half++)
         {
-            return frequency;
+            long start = half * headDim / 2;
+            for (int axis = 0; axis < indices.Length; axis++)
+            {
+                int width = config.Sections![axis];
+                parts.Add(table.narrow(-1, start, width).index_select(0, indices[axis])); // [R, 1, section]
+                start += width;
+            }
         }
 
-        double wave = 2 * Math.PI / frequency;
-        double blend = Math.Clamp(
-            ((config.OriginalPositions / wave) - config.LowFrequency) / (config.HighFrequency - config.LowFrequency), 0, 1);
-        return (float)(((1 - blend) * frequency / config.Factor) + (blend * frequency));
-    })];
+        return cat(parts, -1);
+    }
+
+    /// <summary>Angles of the first positions, f32 [P, D/2].</summary>
+    private Tensor Angles(int rows)
+    {
+        Tensor frequencies = tensor(RopeFrequencies.Of(config, headDim)); // [D/2]
+        Tensor angles = outer(tensor([.. Enumerable.Range(0, rows).Select(p => (float)p)]), frequencies); // [P, D/2]
+        if (config.Type != "dynamic" || rows <= config.OriginalPositions)
+        {
+            return angles;
+        }
+
+        int trained = (int)config.OriginalPositions;
+        float[][] beyond = [.. Enumerable.Range(trained, rows - trained).Select(p =>
+            RopeFrequencies.Dynamic(config, headDim, p + 1).Select(f => f * p).ToArray())];
+        return cat([angles.narrow(0, 0, trained), tensor([.. beyond.SelectMany(r => r)], [rows - trained, headDim / 2])]);
+    }
 }

@@ -3,7 +3,8 @@ namespace FlowMM.Model;
 /// <summary>Where a picture's tokens stand in a prompt.</summary>
 /// <param name="Start">Index of the first.</param>
 /// <param name="Length">How many.</param>
-public sealed record ImageSpan(int Start, int Length);
+/// <param name="Grid">The places of its patches; null where positions count up token by token.</param>
+public sealed record ImageSpan(int Start, int Length, ImageGrid? Grid = null);
 
 /// <summary>A prompt as the model reads it.</summary>
 public sealed record PromptTokens

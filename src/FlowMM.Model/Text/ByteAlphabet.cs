@@ -9,6 +9,9 @@ internal static class ByteAlphabet
     /// <summary>Text as its UTF-8 bytes, written in the alphabet.</summary>
     public static string Encode(string text) => string.Concat(System.Text.Encoding.UTF8.GetBytes(text).Select(b => Characters[b]));
 
+    /// <summary>The character of one byte.</summary>
+    public static char Letter(byte value) => Characters[value];
+
     /// <summary>The bytes that a vocabulary entry stands for, or null when it holds a character outside the alphabet.</summary>
     public static byte[]? Decode(string token)
     {

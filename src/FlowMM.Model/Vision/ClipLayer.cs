@@ -1,3 +1,4 @@
+using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
 using FlowMM.Model.Layers;
 using FlowMM.Model.Weights;

@@ -43,7 +43,7 @@ internal sealed class EngineSession(InferenceEngine engine, string key, MergingO
             Prompt = new TokenRun
             {
                 Ids = tokens.Ids,
-                Images = [.. tokens.Images.Select(i => new ImageTokens(i.Start, i.Length, hash))],
+                Images = [.. tokens.Images.Select(i => new ImageTokens(i.Start, i.Length, hash, i.Grid))],
                 Merging = MergingPlan.From(merging ?? new()),
             },
             Sampling = SamplingPlan.From(sampling ?? new()),

@@ -1,4 +1,5 @@
 using FlowMM.KvCache;
+using FlowMM.UnitTests.Testing;
 using FsCheck;
 using FsCheck.Fluent;
 using FsCheck.Xunit;
@@ -122,6 +123,25 @@ public sealed class MergingPropertyTests
         foreach ((double[][] x, double[][] y) in new[] { (a.Rank, b.Rank), (a.Weight, b.Weight), (a.Importance, b.Importance), (a.Accumulated, b.Accumulated) })
         {
             Assert.All(x.SelectMany(h => h).Zip(y.SelectMany(h => h)), p => Assert.Equal(p.First, p.Second, 1e-7 + (1e-4 * Math.Abs(p.First))));
+        }
+    }
+
+    /// <summary>A temporary of a native call must not be freed while it is read: see Sums.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Compress_WhileGarbageIsCollected_NeverFails(bool tensors)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        byte[] modality = Segments.Layout(80, "interleaved");
+        (Tensor q, Tensor k, Tensor v) = Segments.Tensors(1, 80, 2, 1, modality);
+        MergingPlanOptions options = new() { Samples = 32 };
+        LayerSegment segment = Segments.Segment(q, k, v, modality, options);
+        using LayerCompressor compressor = new() { RowMath = tensors ? new TensorRowMath() : null };
+        using ConstantCollection collection = new();
+        for (int i = 0; i < 40; i++)
+        {
+            using CompressedLayer compressed = compressor.Compress(segment, options, 16);
         }
     }
 

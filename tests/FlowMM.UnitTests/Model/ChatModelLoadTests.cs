@@ -78,7 +78,9 @@ public sealed class ChatModelLoadTests
     [InlineData("num_key_value_heads", "5")]
     [InlineData("head_dim", "3")]
     [InlineData("eos_token_id", "\"</s>\"")]
-    [InlineData("mlp_bias", "true")]
+    [InlineData("partial_rotary_factor", "0.5")]
+    [InlineData("layer_types", "[\"sliding_attention\"]")]
+    [InlineData("use_sliding_window", "true")]
     [InlineData("hidden_act", "\"relu\"")]
     public void Load_WrongDecoderSize_NamesFileAndKey(string key, string value)
     {

@@ -10,7 +10,7 @@ namespace FlowMM.UnitTests.Model;
 public sealed class ImagePreprocessorTests
 {
     private static readonly ImageLimits Limits = new(1 << 20, 1 << 20);
-    private static readonly ImagePreprocessor Images = ImagePreprocessor.Load(TinyModel.Directory);
+    private static readonly ImagePreprocessor Images = ImagePreprocessor.Load(TinyModel.Directory, 16);
 
     [Fact]
     public void Inspect_Picture_TellsFormatAndSize() =>
@@ -57,7 +57,7 @@ public sealed class ImagePreprocessorTests
         try
         {
             Images.Inspect(picture, Limits);
-            return Images.Preprocess(picture) is { Height: 32, Width: 32 };
+            return Images.Preprocess(picture) is { Pixels.Length: 3 * 32 * 32, Layout.Tokens: 16 };
         }
         catch (ImageRejectedException)
         {

@@ -42,6 +42,7 @@ public sealed class HostileSnapshotTests
     [InlineData(176)]
     [InlineData(180)]
     [InlineData(184)]
+    [InlineData(188)]
     public void Read_SizeFieldAtItsExtremes_IsRefused(int at)
     {
         Snapshot snapshot = Images.Write(Images.Image());

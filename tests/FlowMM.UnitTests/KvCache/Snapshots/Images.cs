@@ -28,6 +28,7 @@ internal static class Images
             Identities = [.. Enumerable.Range(0, tokens).Select(i => (i % 3 == 0 ? -1L : 1L) * (seed + 1) * 1_000_003 * (i + 1))],
             Frozen = 16,
             Segments = segments,
+            Shifts = [new(4, -2), new(12, -1)],
             Layers = [.. Enumerable.Range(0, Shape.Layers).Select(l => Layer(segments.Sum(s => s.Lengths[l]), tail, tokens, dtype, seed + l))],
         };
     }
@@ -57,6 +58,7 @@ internal static class Images
 
     internal static bool Same(SessionImage a, SessionImage b) =>
         a.Identities.SequenceEqual(b.Identities) && a.Frozen == b.Frozen && a.Shape == b.Shape && a.Dtype == b.Dtype
+        && a.Shifts.SequenceEqual(b.Shifts)
         && a.Segments.Zip(b.Segments).All(s => s.First.Position == s.Second.Position && s.First.Tokens == s.Second.Tokens
             && s.First.Lengths.SequenceEqual(s.Second.Lengths) && s.First.Inter.SequenceEqual(s.Second.Inter))
         && a.Layers.Zip(b.Layers).All(l => l.First.Length == l.Second.Length && l.First.FixedLength == l.Second.FixedLength && l.First.Data.AsSpan().SequenceEqual(l.Second.Data));

@@ -161,6 +161,8 @@ public sealed class SnapshotTests
             image with { Segments = [first with { Tokens = -10 }, image.Segments[1]] },
             image with { Segments = [first with { Lengths = [5, 5] }, image.Segments[1]] },
             image with { Frozen = 20 },
+            image with { Shifts = [new(4, 1), new(4, 1)] },
+            image with { Shifts = [new(4, 1_000)] },
             image with { Layers = [Spoilt(rest, 0x7fc00000), image.Layers[1]] },
             image with { Layers = [Spoilt(rest + (4 * entries), 1_000), image.Layers[1]] },
             image with { Layers = [Spoilt(rest + (8 * entries), 0), image.Layers[1]] },

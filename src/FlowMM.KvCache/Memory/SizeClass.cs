@@ -2,7 +2,10 @@ using System.Numerics;
 
 namespace FlowMM.KvCache;
 
-/// <summary>The capacities that caches are reserved in: few enough that sessions share them, close enough that little is left unused.</summary>
+/// <summary>
+/// The capacities that caches are reserved in: few enough that sessions share them, close enough that little is left unused. A segment of
+/// 4,096 tokens at 20 % (820 entries) takes a class of 832, at 5 % (205 entries) one of 224: 79.7 % and 94.5 % fewer bytes.
+/// </summary>
 public static class SizeClass
 {
     private const int Step = 32;
