@@ -75,16 +75,17 @@ internal sealed partial class SessionRestorer(
             throw new SnapshotRefusedException(SnapshotRefusal.OtherTranscript, "The snapshot's tokens are not the front of the transcript.");
         }
 
-        if (!await engine.Restore(key.ToString(), image, cancellationToken))
+        double milliseconds = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
+        CacheArrival arrival = new(CacheSource.Restored, manifest.StoredBytes, milliseconds);
+        if (!await engine.Restore(key.ToString(), image, arrival, cancellationToken))
         {
             return Restoration.None;
         }
 
-        double milliseconds = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
         choice.Restored(manifest.StoredBytes, milliseconds);
         metrics.Restored(manifest.StoredBytes, milliseconds);
         await store.Touch(key, manifest);
-        return new Restoration(true, manifest.StoredBytes, milliseconds, null);
+        return Restoration.None with { Restored = true };
     }
 
     private async Task<SessionImage> Decode(SnapshotManifest manifest, SnapshotOwner owner, CancellationToken cancellationToken)
@@ -103,10 +104,8 @@ internal sealed partial class SessionRestorer(
 
 /// <summary>What bringing a session back came to.</summary>
 /// <param name="Restored">True when it is in device memory now because of it.</param>
-/// <param name="Bytes">Bytes read.</param>
-/// <param name="Milliseconds">Time that it took.</param>
 /// <param name="Refused">Why a snapshot was refused, or null.</param>
-internal sealed record Restoration(bool Restored, long Bytes, double Milliseconds, string? Refused)
+internal sealed record Restoration(bool Restored, string? Refused)
 {
-    public static Restoration None { get; } = new(false, 0, 0, null);
+    public static Restoration None { get; } = new(false, null);
 }

@@ -37,16 +37,46 @@ internal sealed partial class SnapshotWriter(
             return;
         }
 
-        _due[key] = new Due(turns, epoch);
-        _queue.Writer.TryWrite(key);
+        bool waits = true;
+        Due due = new(turns, epoch);
+        _due.AddOrUpdate(key, _ => Fresh(), (_, _) => Again());
+        if (!waits)
+        {
+            _queue.Writer.TryWrite(key);
+        }
+
+        Due Fresh()
+        {
+            waits = false;
+            return due;
+        }
+
+        Due Again()
+        {
+            waits = true;
+            return due;
+        }
     }
 
-    /// <summary>Writes a session's state now, if it is in memory and not stored yet.</summary>
-    /// <returns>Bytes stored; null when it is not in memory, busy, or a newer one is stored.</returns>
-    public async Task<long?> WriteNow(SessionKey key, IReadOnlyList<TurnRecord> turns, long epoch, CancellationToken cancellationToken)
+    /// <summary>Sees to it that the store holds a session's state, if it is in memory.</summary>
+    /// <returns>Bytes of the snapshot that the store holds then; 0 when it holds none.</returns>
+    /// <exception cref="RefusedException">The store does not take it.</exception>
+    public async Task<long> Settle(SessionKey key, IReadOnlyList<TurnRecord> turns, long epoch, CancellationToken cancellationToken)
     {
-        _due.TryRemove(key, out _);
-        return await Write(key, new Due(turns, epoch), cancellationToken);
+        try
+        {
+            _due.TryRemove(key, out _);
+            long? written = turns.Count == 0 ? null : await Write(key, new Due(turns, epoch), cancellationToken);
+            return written ?? (await store.Open(key))?.StoredBytes ?? 0;
+        }
+        catch (SnapshotRefusedException)
+        {
+            return 0;
+        }
+        catch (Exception error) when (error is RedisException or TimeoutException)
+        {
+            throw new RefusedException(ErrorCode.Unavailable, $"The store does not answer: {error.GetType().Name}.");
+        }
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>

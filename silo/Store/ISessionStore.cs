@@ -8,9 +8,9 @@ namespace FlowMM.Silo.Store;
 /// </summary>
 internal interface ISessionStore
 {
-    /// <summary>Creates a session.</summary>
+    /// <summary>Creates a session, with turns and a snapshot when it is a copy; the blobs that these name are noted for it before.</summary>
     /// <returns>False when the key exists; nothing is changed then.</returns>
-    Task<bool> Create(SessionKey key, SessionRecord record);
+    Task<bool> Create(SessionKey key, SessionRecord record, StoredSnapshot? snapshot);
 
     /// <summary>Reads a session, or null.</summary>
     Task<SessionRecord?> Load(SessionKey key);

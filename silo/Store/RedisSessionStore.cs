@@ -11,26 +11,37 @@ namespace FlowMM.Silo.Store;
 /// </summary>
 internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore blobs) : ISessionStore
 {
-    private const string Epoch = "epoch";
-    private const string Spec = "spec";
-    private const string Created = "created";
-    private const string Model = "model";
-    private const string Pending = "pending";
-
     private IDatabase Database => redis.GetDatabase();
 
-    public async Task<bool> Create(SessionKey key, SessionRecord record)
+    public async Task<bool> Create(SessionKey key, SessionRecord record, StoredSnapshot? snapshot)
     {
         StoreKeys keys = new(key);
         ITransaction write = Database.CreateTransaction();
         write.AddCondition(Condition.KeyNotExists(keys.Head));
         _ = write.HashSetAsync(keys.Head,
         [
-            new(Epoch, record.Epoch),
-            new(Spec, JsonSerializer.Serialize(record.Spec, RecordJson.Default.SessionSpec)),
-            new(Created, record.CreateTime.ToString("O", CultureInfo.InvariantCulture)),
-            new(Model, record.Model),
+            new(HeadFields.Epoch, record.Epoch),
+            new(HeadFields.Spec, JsonSerializer.Serialize(record.Spec, RecordJson.Default.SessionSpec)),
+            new(HeadFields.Created, record.CreateTime.ToString("O", CultureInfo.InvariantCulture)),
+            new(HeadFields.Model, record.Model),
         ]);
+        if (record.Turns.Count > 0)
+        {
+            _ = write.ListRightPushAsync(keys.Turns, [.. record.Turns.Select(t => (RedisValue)JsonSerializer.Serialize(t, RecordJson.Default.TurnRecord))]);
+        }
+
+        string[] blobNames = [.. record.Images.Select(h => BlobName.Image(key.Tenant, h).Name), .. snapshot is null ? [] : (string[])[snapshot.Chunks.Name]];
+        if (blobNames.Length > 0)
+        {
+            _ = write.SetAddAsync(keys.Blobs, [.. blobNames.Select(n => (RedisValue)n)]);
+        }
+
+        if (snapshot is not null)
+        {
+            _ = write.StringSetAsync(keys.Manifest, snapshot.Manifest, snapshot.Life);
+            _ = write.HashSetAsync(keys.Head, [new(HeadFields.Snapshot, snapshot.Epoch), new(HeadFields.Cache, snapshot.Chunks.Name)]);
+        }
+
         return await write.ExecuteAsync();
     }
 
@@ -49,11 +60,11 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
 
         return new SessionRecord
         {
-            Epoch = (long)head[Epoch],
-            Spec = JsonSerializer.Deserialize(head[Spec].ToString(), RecordJson.Default.SessionSpec)!,
-            CreateTime = DateTimeOffset.Parse(head[Created].ToString(), CultureInfo.InvariantCulture),
-            Model = head[Model].ToString(),
-            Pending = head.TryGetValue(Pending, out RedisValue pending) ? JsonSerializer.Deserialize(pending.ToString(), RecordJson.Default.AcceptedTurn) : null,
+            Epoch = (long)head[HeadFields.Epoch],
+            Spec = JsonSerializer.Deserialize(head[HeadFields.Spec].ToString(), RecordJson.Default.SessionSpec)!,
+            CreateTime = DateTimeOffset.Parse(head[HeadFields.Created].ToString(), CultureInfo.InvariantCulture),
+            Model = head[HeadFields.Model].ToString(),
+            Pending = head.TryGetValue(HeadFields.Pending, out RedisValue pending) ? JsonSerializer.Deserialize(pending.ToString(), RecordJson.Default.AcceptedTurn) : null,
             Turns = [.. (await turnsRead).Select(t => JsonSerializer.Deserialize(t.ToString(), RecordJson.Default.TurnRecord)!)],
         };
     }
@@ -68,7 +79,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
             _ = write.SetAddAsync(keys.Blobs, BlobName.Image(key.Tenant, image.Hash).Name);
         }
 
-        _ = write.HashSetAsync(keys.Head, Pending, JsonSerializer.Serialize(turn, RecordJson.Default.AcceptedTurn));
+        _ = write.HashSetAsync(keys.Head, HeadFields.Pending, JsonSerializer.Serialize(turn, RecordJson.Default.AcceptedTurn));
         return await write.ExecuteAsync();
     }
 
@@ -77,8 +88,8 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
         StoreKeys keys = new(key);
         ITransaction write = Fenced(keys, epoch);
         _ = write.ListRightPushAsync(keys.Turns, JsonSerializer.Serialize(turn, RecordJson.Default.TurnRecord));
-        _ = write.HashSetAsync(keys.Head, Epoch, epoch + 1);
-        _ = write.HashDeleteAsync(keys.Head, Pending);
+        _ = write.HashSetAsync(keys.Head, HeadFields.Epoch, epoch + 1);
+        _ = write.HashDeleteAsync(keys.Head, HeadFields.Pending);
         return await write.ExecuteAsync();
     }
 
@@ -86,7 +97,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
     {
         StoreKeys keys = new(key);
         ITransaction write = Fenced(keys, epoch);
-        _ = write.HashDeleteAsync(keys.Head, Pending);
+        _ = write.HashDeleteAsync(keys.Head, HeadFields.Pending);
         return await write.ExecuteAsync();
     }
 
@@ -95,7 +106,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
         StoreKeys keys = new(key);
         HashSet<string> needed = [.. session.Turns.Take(turns).SelectMany(t => t.Turn.Images)];
         string[] dropped = [.. session.Turns.Skip(turns).SelectMany(t => t.Turn.Images).Where(i => !needed.Contains(i)).Distinct()];
-        RedisValue snapshot = await Database.HashGetAsync(keys.Head, SnapshotStore.Cache);
+        RedisValue snapshot = await Database.HashGetAsync(keys.Head, HeadFields.Cache);
         ITransaction write = Fenced(keys, session.Epoch);
         if (turns == 0)
         {
@@ -107,8 +118,8 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
         }
 
         // A snapshot of what was taken back must not come, however late its writer is.
-        _ = write.HashSetAsync(keys.Head, [new(Epoch, session.Epoch + 1), new(SnapshotStore.Fence, session.Epoch + 1)]);
-        _ = write.HashDeleteAsync(keys.Head, [Pending, SnapshotStore.Cache, SnapshotStore.Generation]);
+        _ = write.HashSetAsync(keys.Head, [new(HeadFields.Epoch, session.Epoch + 1), new(HeadFields.Fence, session.Epoch + 1)]);
+        _ = write.HashDeleteAsync(keys.Head, [HeadFields.Pending, HeadFields.Cache, HeadFields.Snapshot]);
         _ = write.KeyDeleteAsync(keys.Manifest);
         BlobName[] left = [.. dropped.Select(h => BlobName.Image(key.Tenant, h)), .. Chunks(key, snapshot)];
         foreach (BlobName blob in left)
@@ -141,7 +152,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
     private ITransaction Fenced(StoreKeys keys, long epoch)
     {
         ITransaction write = Database.CreateTransaction();
-        write.AddCondition(Condition.HashEqual(keys.Head, Epoch, epoch));
+        write.AddCondition(Condition.HashEqual(keys.Head, HeadFields.Epoch, epoch));
         return write;
     }
 }

@@ -13,11 +13,6 @@ namespace FlowMM.Silo.Store;
 /// </summary>
 internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blobs, SnapshotSettings format, IOptions<StoreSettings> settings)
 {
-    internal const string Generation = "snapshot";
-    internal const string Fence = "fence";
-    internal const string Cache = "cache";
-    private const string Epoch = "epoch";
-
     private readonly StoreSettings _settings = settings.Value;
 
     private IDatabase Database => redis.GetDatabase();
@@ -69,7 +64,7 @@ internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blob
         StoreKeys keys = new(key);
         ITransaction read = Database.CreateTransaction();
         Task<RedisValue> manifestRead = read.StringGetAsync(keys.Manifest);
-        Task<RedisValue> generationRead = read.HashGetAsync(keys.Head, Generation);
+        Task<RedisValue> generationRead = read.HashGetAsync(keys.Head, HeadFields.Snapshot);
         await read.ExecuteAsync();
         byte[]? bytes = await manifestRead;
         if (bytes is null)
@@ -113,6 +108,18 @@ internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blob
         await blobs.Keep(BlobName.Chunks(manifest.Tenant, manifest.Write, manifest.Chunks.Count), key.Session, _settings.SnapshotLife);
     }
 
+    /// <summary>A session's snapshot under another session's name, sharing its chunks; that session is noted for them.</summary>
+    /// <param name="manifest">The session's manifest.</param>
+    /// <param name="session">The other session, of the same tenant.</param>
+    /// <returns>Null when the chunks are gone.</returns>
+    public async Task<StoredSnapshot?> Share(SnapshotManifest manifest, string session)
+    {
+        BlobName blob = BlobName.Chunks(manifest.Tenant, manifest.Write, manifest.Chunks.Count);
+        return await blobs.Keep(blob, session, _settings.SnapshotLife)
+            ? new StoredSnapshot(ManifestCodec.Write(manifest with { Session = session }, format.Keys), manifest.Epoch, blob, _settings.SnapshotLife)
+            : null;
+    }
+
     private async Task<long> WriteChunks(SnapshotEncoder encoder, BlobName blob, CancellationToken cancellationToken)
     {
         long stored = 0;
@@ -143,7 +150,7 @@ internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blob
 
     private async Task<bool> IsNewest(StoreKeys keys, long epoch)
     {
-        RedisValue[] head = await Database.HashGetAsync(keys.Head, [Epoch, Generation, Fence]);
+        RedisValue[] head = await Database.HashGetAsync(keys.Head, [HeadFields.Epoch, HeadFields.Snapshot, HeadFields.Fence]);
         return !head[0].IsNull && epoch > ((long?)head[1] ?? -1) && epoch >= ((long?)head[2] ?? 0);
     }
 
@@ -153,13 +160,13 @@ internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blob
     {
         while (await IsNewest(keys, epoch))
         {
-            RedisValue[] head = await Database.HashGetAsync(keys.Head, [Generation, Fence, Cache]);
+            RedisValue[] head = await Database.HashGetAsync(keys.Head, [HeadFields.Snapshot, HeadFields.Fence, HeadFields.Cache]);
             ITransaction write = Database.CreateTransaction();
-            write.AddCondition(Condition.HashExists(keys.Head, Epoch));
-            write.AddCondition(Same(keys, Generation, head[0]));
-            write.AddCondition(Same(keys, Fence, head[1]));
+            write.AddCondition(Condition.HashExists(keys.Head, HeadFields.Epoch));
+            write.AddCondition(Same(keys, HeadFields.Snapshot, head[0]));
+            write.AddCondition(Same(keys, HeadFields.Fence, head[1]));
             _ = write.StringSetAsync(keys.Manifest, manifest, _settings.SnapshotLife);
-            _ = write.HashSetAsync(keys.Head, [new(Generation, epoch), new(Cache, blob.Name)]);
+            _ = write.HashSetAsync(keys.Head, [new(HeadFields.Snapshot, epoch), new(HeadFields.Cache, blob.Name)]);
             _ = write.SetAddAsync(keys.Blobs, blob.Name);
             if (!head[2].IsNull)
             {

@@ -28,4 +28,8 @@ public sealed class EngineOptions
     /// <summary>Bytes that the sessions' caches may reserve together; idle ones leave first. Default 4 GiB.</summary>
     [Range(1 << 20, long.MaxValue, ErrorMessage = "FlowMM:Engine:CacheBytes must be at least 1 MiB.")]
     public long CacheBytes { get; set; } = 4L << 30;
+
+    /// <summary>Bytes of host memory for caches of idle sessions that left the device; 0: none. Default 2 GiB.</summary>
+    [Range(0, long.MaxValue, ErrorMessage = "FlowMM:Engine:HostBytes must be at least 0.")]
+    public long HostBytes { get; set; } = 2L << 30;
 }

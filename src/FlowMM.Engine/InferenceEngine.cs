@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using FlowMM.Abstractions;
+using FlowMM.KvCache;
 using FlowMM.Model;
 using Microsoft.Extensions.Logging;
 
@@ -16,6 +17,7 @@ public sealed partial class InferenceEngine : IDisposable
     private readonly EngineOptions _options;
     private readonly ILogger<InferenceEngine> _logger;
     private readonly ResidentSessions _sessions;
+    private readonly HostSessions _host;
     private readonly Scheduler _scheduler;
     private readonly StepRunner _runner;
     private readonly Channel<Action> _commands;
@@ -28,9 +30,20 @@ public sealed partial class InferenceEngine : IDisposable
     /// <param name="options">How the device is shared.</param>
     /// <param name="logger">Where failed steps are told.</param>
     public InferenceEngine(ChatModel model, EngineOptions options, ILogger<InferenceEngine> logger)
+        : this(model, options, logger, TimeProvider.System)
+    {
+    }
+
+    /// <summary>Starts the engine's thread.</summary>
+    /// <param name="model">The model; the engine does not dispose it.</param>
+    /// <param name="options">How the device is shared.</param>
+    /// <param name="logger">Where failed steps are told.</param>
+    /// <param name="time">Tells how long sessions were idle.</param>
+    public InferenceEngine(ChatModel model, EngineOptions options, ILogger<InferenceEngine> logger, TimeProvider time)
     {
         (_model, _options, _logger) = (model, options, logger);
-        _sessions = new ResidentSessions(options.CacheBytes);
+        _host = new HostSessions(options.HostBytes);
+        _sessions = new ResidentSessions(options.CacheBytes, _host, model.NewCache, time);
         _runner = new StepRunner(model);
         _scheduler = new Scheduler(options, model, _sessions, _runner.NewMerging);
         _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
@@ -54,6 +67,14 @@ public sealed partial class InferenceEngine : IDisposable
     /// <param name="session">The conversation's key.</param>
     public long BytesOf(string session) => _sessions.BytesOf(session);
 
+    /// <summary>Bytes of a session's cache in host memory, or 0.</summary>
+    /// <param name="session">The conversation's key.</param>
+    public long HostBytesOf(string session) => _host.BytesOf(session);
+
+    /// <summary>True when a session's cache is in device or host memory.</summary>
+    /// <param name="session">The conversation's key.</param>
+    public bool Holds(string session) => BytesOf(session) > 0 || HostBytesOf(session) > 0;
+
     /// <summary>Runs a turn. Cancelling ends it at the next step with what it has; it still ends with an <see cref="EndEvent"/>.</summary>
     /// <param name="input">The turn.</param>
     /// <param name="cancellationToken">Ends the answer early.</param>
@@ -69,7 +90,7 @@ public sealed partial class InferenceEngine : IDisposable
         try
         {
             // A resident session needs only its new pictures; when it turns out to be gone, the turn begins again with all of them.
-            for (bool again = _sessions.BytesOf(input.Session) == 0; ; again = true)
+            for (bool again = false; ; again = true)
             {
                 Sequence sequence = await Prepare(input, again, cancellationToken);
                 await _commands.Writer.WriteAsync(() => _scheduler.Add(sequence), _stop.Token);
@@ -94,25 +115,55 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
-    /// <summary>Frees a session's cache.</summary>
+    /// <summary>Frees a session's cache, on the device and in host memory, unless a turn runs on it.</summary>
     /// <param name="session">The conversation's key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    public async Task Forget(string session, CancellationToken cancellationToken)
-    {
-        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await _commands.Writer.WriteAsync(
-            () =>
+    /// <returns>False when a turn runs on it.</returns>
+    public Task<bool> Forget(string session, CancellationToken cancellationToken) => Command(
+        () =>
+        {
+            if (_sessions.Find(session) is { Busy: true })
             {
-                if (_sessions.Find(session) is { Busy: false })
-                {
-                    _sessions.Remove(session);
-                }
+                return false;
+            }
 
-                done.SetResult();
-            },
-            cancellationToken);
-        await done.Task.WaitAsync(cancellationToken);
-    }
+            _sessions.Remove(session);
+            _host.Remove(session);
+            return true;
+        },
+        cancellationToken);
+
+    /// <summary>A copy of a session's cache between two turns.</summary>
+    /// <param name="session">The conversation's key.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>Busy while a turn runs on it; no image when it is in no memory.</returns>
+    public Task<(bool Busy, SessionImage? Image)> Capture(string session, CancellationToken cancellationToken) => Command(
+        () => _sessions.Find(session) is { } resident
+            ? resident.Busy ? (true, null) : (false, resident.ToHost())
+            : (false, _host.Find(session)),
+        cancellationToken);
+
+    /// <summary>Makes a verified image a resident session, whose next turn goes on from it.</summary>
+    /// <param name="session">The conversation's key.</param>
+    /// <param name="image">Of this model.</param>
+    /// <param name="arrival">What the next turn reports.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>False when the session is in device memory already, or there is no room.</returns>
+    public Task<bool> Restore(string session, SessionImage image, CacheArrival arrival, CancellationToken cancellationToken) =>
+        Command(() => _sessions.Restore(session, image, arrival), cancellationToken);
+
+    /// <summary>Moves sessions that were idle for long from the device to host memory, and out of there.</summary>
+    /// <param name="onDevice">How long a session may be idle on the device.</param>
+    /// <param name="onHost">How long it may then stay in host memory.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>Sessions left on the device.</returns>
+    public Task<int> Cool(TimeSpan onDevice, TimeSpan onHost, CancellationToken cancellationToken) => Command(
+        () =>
+        {
+            _sessions.Cool(onDevice, onHost);
+            return _sessions.Published;
+        },
+        cancellationToken);
 
     /// <summary>Stops the thread; running turns end with an error.</summary>
     public void Dispose()
@@ -121,6 +172,26 @@ public sealed partial class InferenceEngine : IDisposable
         _commands.Writer.TryComplete();
         _thread.Join();
         _stop.Dispose();
+    }
+
+    /// <summary>Runs something on the device's thread, between two steps.</summary>
+    private async Task<T> Command<T>(Func<T> work, CancellationToken cancellationToken)
+    {
+        TaskCompletionSource<T> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Run()
+        {
+            try
+            {
+                done.SetResult(work());
+            }
+            catch (Exception error)
+            {
+                done.SetException(error);
+            }
+        }
+
+        await _commands.Writer.WriteAsync(Run, cancellationToken);
+        return await done.Task.WaitAsync(cancellationToken);
     }
 
     /// <summary>True while events come; false at the end, and when the sequence must begin again.</summary>
@@ -140,14 +211,24 @@ public sealed partial class InferenceEngine : IDisposable
     private async Task<Sequence> Prepare(TurnInput input, bool all, CancellationToken cancellationToken)
     {
         Dictionary<string, ProcessedImage> images = [];
-        IEnumerable<TokenRun> needed = all ? [.. input.History, input.Prompt] : [input.Prompt];
-        foreach (string hash in needed.SelectMany(r => r.Images).Select(i => i.Hash).Distinct())
+        await Decode([input.Prompt], input, images, cancellationToken);
+        await input.Ready;
+        if (all || !Holds(input.Session))
+        {
+            await Decode(input.History, input, images, cancellationToken);
+        }
+
+        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer));
+    }
+
+    private async Task Decode(
+        IReadOnlyList<TokenRun> runs, TurnInput input, Dictionary<string, ProcessedImage> images, CancellationToken cancellationToken)
+    {
+        foreach (string hash in runs.SelectMany(r => r.Images).Select(i => i.Hash).Distinct().Where(h => !images.ContainsKey(h)))
         {
             ReadOnlyMemory<byte> bytes = await input.LoadImage(hash, cancellationToken);
             images[hash] = await Task.Run(() => Decode(bytes), cancellationToken);
         }
-
-        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer));
     }
 
     private ProcessedImage Decode(ReadOnlyMemory<byte> bytes)

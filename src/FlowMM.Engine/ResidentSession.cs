@@ -17,11 +17,19 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
     /// <summary>True while a turn is queued or running on it: it is not evicted then.</summary>
     public bool Busy { get; set; }
 
-    /// <summary>Rises with each use; the lowest leaves first.</summary>
+    /// <summary>When a turn last ended on it, a timestamp of the clock.</summary>
     public long LastUse { get; set; }
+
+    /// <summary>How it came here since its last turn; null when it never left.</summary>
+    public CacheArrival? Arrival { get; set; }
 
     /// <summary>Tokens at the front that no later rewind may cut into, because they were compressed.</summary>
     public int Frozen { get; set; }
+
+    /// <summary>What to give up by letting it go, and what for: bytes by the tokens that would be computed again.</summary>
+    public double BytesPerToken => (double)Cache.Bytes / Math.Max(1, _fed.Count);
+
+    public SessionImage ToHost() => SessionImage.Capture(Cache, _fed, Frozen);
 
     public void Feed(IEnumerable<long> identities) => _fed.AddRange(identities);
 

@@ -72,7 +72,7 @@ internal sealed class Scheduler(EngineOptions options, ChatModel model, Resident
 
         TokenRun[] runs = [.. sequence.Input.History, sequence.Input.Prompt];
         long[] wanted = [.. runs.SelectMany(r => r.Identities())];
-        ResidentSession? resident = sessions.Find(sequence.Input.Session);
+        ResidentSession? resident = sessions.FindOrRecall(sequence.Input.Session);
         if (resident is { Busy: true })
         {
             sequence.Fail(new RefusedException(ErrorCode.FailedPrecondition, "Another turn of this session is running."));
@@ -137,6 +137,7 @@ internal sealed class Scheduler(EngineOptions options, ChatModel model, Resident
     private void Begin(Sequence sequence, ResidentSession? resident, TokenRun[] runs, int wanted, int reused)
     {
         sequence.WasResident = resident is not null;
+        sequence.Arrival = resident?.Arrival;
         if (resident is null)
         {
             resident = new ResidentSession(sequence.Input.Session, model.NewCache()) { Busy = true };
@@ -144,6 +145,7 @@ internal sealed class Scheduler(EngineOptions options, ChatModel model, Resident
         }
 
         int history = wanted - sequence.Input.Prompt.Ids.Count;
+        resident.Arrival = null;
         sequence.Resident = resident;
         sequence.Merging = newMerging();
         sequence.Reused = Math.Min(reused, history);
