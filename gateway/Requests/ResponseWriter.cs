@@ -47,6 +47,7 @@ internal static class ResponseWriter
             Records.FinishReason.Stop => FinishReason.Stop,
             Records.FinishReason.Length => FinishReason.Length,
             Records.FinishReason.Cancelled => FinishReason.Cancelled,
+            Records.FinishReason.DeadlineExceeded => FinishReason.DeadlineExceeded,
             _ => FinishReason.Unspecified,
         },
         Usage = Usage(turn.Usage),

@@ -273,6 +273,7 @@ internal sealed partial class SessionGrain(
         TurnInput input = new()
         {
             Session = Key.ToString(),
+            Tenant = Key.Tenant,
             History = accepted.Reset ? [] : Conversation.History(session.Turns),
             Prompt = Conversation.Run(accepted),
             Sampling = SamplingPlan.From(accepted.Sampling),
@@ -342,8 +343,8 @@ internal sealed partial class SessionGrain(
         Epoch = session.Epoch,
         Spec = session.Spec,
         Model = session.Model,
-        Residency = engine.BytesOf(Key.ToString()) > 0 ? Residency.Device : engine.HostBytesOf(Key.ToString()) > 0 ? Residency.Host : Residency.None,
-        CacheBytes = engine.BytesOf(Key.ToString()),
+        Residency = engine.BytesOf(Key.ToString()) switch { { Device: > 0 } => Residency.Device, { Host: > 0 } => Residency.Host, _ => Residency.None },
+        CacheBytes = engine.BytesOf(Key.ToString()).Device,
     };
 
     [LoggerMessage(1, LogLevel.Warning, "A turn ended with {Error}.")]

@@ -23,7 +23,7 @@ internal sealed partial class SessionRestorer(
     /// <param name="cancellationToken">Stops restoring; the session is replayed then.</param>
     public async Task<Restoration> Bring(SessionKey key, IReadOnlyList<TurnRecord> turns, CancellationToken cancellationToken)
     {
-        if (turns.Count == 0 || options.Value.Restore == RestoreMode.Never || engine.Holds(key.ToString()))
+        if (turns.Count == 0 || options.Value.Restore == RestoreMode.Never || engine.BytesOf(key.ToString()) != default)
         {
             return Restoration.None;
         }
@@ -77,7 +77,7 @@ internal sealed partial class SessionRestorer(
 
         double milliseconds = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
         CacheArrival arrival = new(CacheSource.Restored, manifest.StoredBytes, milliseconds);
-        if (!await engine.Restore(key.ToString(), image, arrival, cancellationToken))
+        if (!await engine.Receive(key.ToString(), image, arrival, cancellationToken))
         {
             return Restoration.None;
         }

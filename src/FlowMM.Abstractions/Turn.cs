@@ -11,6 +11,9 @@ public enum FinishReason
 
     /// <summary>The caller cancelled it.</summary>
     Cancelled,
+
+    /// <summary>Its time had passed; the answer is what there was.</summary>
+    DeadlineExceeded,
 }
 
 /// <summary>How a cache became resident.</summary>

@@ -21,15 +21,25 @@ public sealed class EngineOptions
     [Range(1, 1024, ErrorMessage = "FlowMM:Engine:MaxRunning must be 1 to 1024.")]
     public int MaxRunning { get; set; } = 32;
 
-    /// <summary>Tokens that one step prefills at most, so that streams wait no longer than one chunk. Default 512.</summary>
+    /// <summary>
+    /// Tokens that one step prefills, so that streams wait no longer than one chunk. Chunks end at its multiples within a prompt, whoever else
+    /// runs: what a prompt computes never depends on the load. Default 128.
+    /// </summary>
     [Range(16, 16384, ErrorMessage = "FlowMM:Engine:PrefillChunk must be 16 to 16384.")]
-    public int PrefillChunk { get; set; } = 512;
+    public int PrefillChunk { get; set; } = 128;
 
-    /// <summary>Bytes that the sessions' caches may reserve together; idle ones leave first. Default 4 GiB.</summary>
+    /// <summary>Bytes that the sessions' caches may reserve on the device together; idle ones leave first. Default 4 GiB.</summary>
     [Range(1 << 20, long.MaxValue, ErrorMessage = "FlowMM:Engine:CacheBytes must be at least 1 MiB.")]
     public long CacheBytes { get; set; } = 4L << 30;
 
-    /// <summary>Bytes of host memory for caches of idle sessions that left the device; 0: none. Default 2 GiB.</summary>
-    [Range(0, long.MaxValue, ErrorMessage = "FlowMM:Engine:HostBytes must be at least 0.")]
-    public long HostBytes { get; set; } = 2L << 30;
+    /// <summary>
+    /// Bytes of host memory for caches of idle sessions that had to leave the device; 0: they are dropped. Turns that had to leave are always
+    /// kept there. Default 4 GiB.
+    /// </summary>
+    [Range(0, long.MaxValue, ErrorMessage = "FlowMM:Engine:HostCacheBytes must not be negative.")]
+    public long HostCacheBytes { get; set; } = 4L << 30;
+
+    /// <summary>Bytes of encoded pictures that are kept for the next time one is seen; 0: none. Default 256 MiB.</summary>
+    [Range(0, long.MaxValue, ErrorMessage = "FlowMM:Engine:PictureCacheBytes must not be negative.")]
+    public long PictureCacheBytes { get; set; } = 256L << 20;
 }

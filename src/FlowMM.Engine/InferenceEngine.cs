@@ -15,37 +15,39 @@ public sealed partial class InferenceEngine : IDisposable
 {
     private readonly ChatModel _model;
     private readonly EngineOptions _options;
+    private readonly TimeProvider _time;
     private readonly ILogger<InferenceEngine> _logger;
+    private readonly KvMemory _memory;
     private readonly ResidentSessions _sessions;
-    private readonly HostSessions _host;
     private readonly Scheduler _scheduler;
     private readonly StepRunner _runner;
     private readonly Channel<Action> _commands;
     private readonly CancellationTokenSource _stop = new();
     private readonly Thread _thread;
     private int _queued;
+    private long _steps;
 
-    /// <summary>Starts the engine's thread.</summary>
+    /// <summary>Starts the engine's thread, with the system's clock.</summary>
     /// <param name="model">The model; the engine does not dispose it.</param>
     /// <param name="options">How the device is shared.</param>
     /// <param name="logger">Where failed steps are told.</param>
     public InferenceEngine(ChatModel model, EngineOptions options, ILogger<InferenceEngine> logger)
-        : this(model, options, logger, TimeProvider.System)
+        : this(model, options, TimeProvider.System, logger)
     {
     }
 
     /// <summary>Starts the engine's thread.</summary>
     /// <param name="model">The model; the engine does not dispose it.</param>
     /// <param name="options">How the device is shared.</param>
+    /// <param name="time">Measures the time-outs of turns.</param>
     /// <param name="logger">Where failed steps are told.</param>
-    /// <param name="time">Tells how long sessions were idle.</param>
-    public InferenceEngine(ChatModel model, EngineOptions options, ILogger<InferenceEngine> logger, TimeProvider time)
+    public InferenceEngine(ChatModel model, EngineOptions options, TimeProvider time, ILogger<InferenceEngine> logger)
     {
-        (_model, _options, _logger) = (model, options, logger);
-        _host = new HostSessions(options.HostBytes);
-        _sessions = new ResidentSessions(options.CacheBytes, _host, model.NewCache, time);
-        _runner = new StepRunner(model);
-        _scheduler = new Scheduler(options, model, _sessions, _runner.NewMerging);
+        (_model, _options, _time, _logger) = (model, options, time, logger);
+        _memory = model.NewMemory(options.CacheBytes);
+        _sessions = new ResidentSessions(_memory, options.HostCacheBytes, time);
+        _runner = new StepRunner(model, options);
+        _scheduler = new Scheduler(options.MaxRunning, _sessions, new Admission(model, _sessions, _runner.NewMerging));
         _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
         _thread = new Thread(Loop) { IsBackground = true, Name = "flowmm-engine" };
         _thread.Start();
@@ -57,23 +59,21 @@ public sealed partial class InferenceEngine : IDisposable
     /// <summary>Turns that wait or run.</summary>
     public int Load => Volatile.Read(ref _queued);
 
-    /// <summary>Sessions in device memory.</summary>
+    /// <summary>Sessions on the device or in host memory.</summary>
     public int ResidentSessions => _sessions.Published;
 
-    /// <summary>Bytes that their caches reserve.</summary>
+    /// <summary>Bytes that their caches take on the device.</summary>
     public long CacheBytes => _sessions.PublishedBytes;
 
-    /// <summary>Bytes of a session's cache in device memory, or 0.</summary>
-    /// <param name="session">The conversation's key.</param>
-    public long BytesOf(string session) => _sessions.BytesOf(session);
+    /// <summary>Steps that were run.</summary>
+    public long Steps => Interlocked.Read(ref _steps);
 
-    /// <summary>Bytes of a session's cache in host memory, or 0.</summary>
-    /// <param name="session">The conversation's key.</param>
-    public long HostBytesOf(string session) => _host.BytesOf(session);
+    /// <summary>Times that a running turn had to leave the device for others; it went on later where it was.</summary>
+    public long Preemptions => _scheduler.Preemptions;
 
-    /// <summary>True when a session's cache is in device or host memory.</summary>
+    /// <summary>Where a session's cache is; zeros when it is not here.</summary>
     /// <param name="session">The conversation's key.</param>
-    public bool Holds(string session) => BytesOf(session) > 0 || HostBytesOf(session) > 0;
+    public CacheBytes BytesOf(string session) => _sessions.BytesOf(session);
 
     /// <summary>Runs a turn. Cancelling ends it at the next step with what it has; it still ends with an <see cref="EndEvent"/>.</summary>
     /// <param name="input">The turn.</param>
@@ -90,9 +90,9 @@ public sealed partial class InferenceEngine : IDisposable
         try
         {
             // A resident session needs only its new pictures; when it turns out to be gone, the turn begins again with all of them.
-            for (bool again = false; ; again = true)
+            for (Known known = Known.History; ; known = Known.Nothing)
             {
-                Sequence sequence = await Prepare(input, again, cancellationToken);
+                Sequence sequence = await Prepare(input, known, cancellationToken);
                 await _commands.Writer.WriteAsync(() => _scheduler.Add(sequence), _stop.Token);
                 await using CancellationTokenRegistration cancel = cancellationToken.Register(() => sequence.Cancelled = true);
                 while (await More(sequence))
@@ -115,53 +115,60 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
-    /// <summary>Frees a session's cache, on the device and in host memory, unless a turn runs on it.</summary>
+    /// <summary>Frees a session's cache, unless a turn runs on it.</summary>
     /// <param name="session">The conversation's key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>False when a turn runs on it.</returns>
-    public Task<bool> Forget(string session, CancellationToken cancellationToken) => Command(
+    public Task<bool> Forget(string session, CancellationToken cancellationToken) => OnThread(
         () =>
         {
-            if (_sessions.Find(session) is { Busy: true })
+            bool busy = _sessions.Find(session) is { Busy: true };
+            if (!busy)
             {
-                return false;
+                _sessions.Remove(session);
             }
 
-            _sessions.Remove(session);
-            _host.Remove(session);
-            return true;
+            return !busy;
         },
         cancellationToken);
 
     /// <summary>A copy of a session's cache between two turns.</summary>
     /// <param name="session">The conversation's key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    /// <returns>Busy while a turn runs on it; no image when it is in no memory.</returns>
-    public Task<(bool Busy, SessionImage? Image)> Capture(string session, CancellationToken cancellationToken) => Command(
-        () => _sessions.Find(session) is { } resident
-            ? resident.Busy ? (true, null) : (false, resident.ToHost())
-            : (false, _host.Find(session)),
+    /// <returns>Busy while a turn runs on it; no image when it is not here.</returns>
+    public Task<(bool Busy, SessionImage? Image)> Capture(string session, CancellationToken cancellationToken) => OnThread(
+        () => _sessions.Find(session) is not { } held ? (false, null) : held.Busy ? (true, (SessionImage?)null) : (false, held.Capture()),
         cancellationToken);
 
-    /// <summary>Makes a verified image a resident session, whose next turn goes on from it.</summary>
+    /// <summary>Makes a verified image a session of this engine, whose next turn goes on from it.</summary>
     /// <param name="session">The conversation's key.</param>
     /// <param name="image">Of this model.</param>
     /// <param name="arrival">What the next turn reports.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    /// <returns>False when the session is in device memory already, or there is no room.</returns>
-    public Task<bool> Restore(string session, SessionImage image, CacheArrival arrival, CancellationToken cancellationToken) =>
-        Command(() => _sessions.Restore(session, image, arrival), cancellationToken);
+    /// <returns>False when the session is here already, or there is no room.</returns>
+    public Task<bool> Receive(string session, SessionImage image, CacheArrival arrival, CancellationToken cancellationToken) =>
+        OnThread(() => _sessions.Receive(session, image, arrival), cancellationToken);
 
     /// <summary>Moves sessions that were idle for long from the device to host memory, and out of there.</summary>
     /// <param name="onDevice">How long a session may be idle on the device.</param>
     /// <param name="onHost">How long it may then stay in host memory.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    /// <returns>Sessions left on the device.</returns>
-    public Task<int> Cool(TimeSpan onDevice, TimeSpan onHost, CancellationToken cancellationToken) => Command(
+    public Task Cool(TimeSpan onDevice, TimeSpan onHost, CancellationToken cancellationToken) => OnThread(
         () =>
         {
             _sessions.Cool(onDevice, onHost);
-            return _sessions.Published;
+            return true;
+        },
+        cancellationToken);
+
+    /// <summary>Checks between two steps that the cache memory is exactly what the sessions hold; the engine does so whenever it falls idle.</summary>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <exception cref="InvalidOperationException">It is not; the text says what is wrong.</exception>
+    public Task CheckIntegrity(CancellationToken cancellationToken) => OnThread(
+        () =>
+        {
+            _sessions.CheckIntegrity();
+            return true;
         },
         cancellationToken);
 
@@ -172,26 +179,6 @@ public sealed partial class InferenceEngine : IDisposable
         _commands.Writer.TryComplete();
         _thread.Join();
         _stop.Dispose();
-    }
-
-    /// <summary>Runs something on the device's thread, between two steps.</summary>
-    private async Task<T> Command<T>(Func<T> work, CancellationToken cancellationToken)
-    {
-        TaskCompletionSource<T> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        void Run()
-        {
-            try
-            {
-                done.SetResult(work());
-            }
-            catch (Exception error)
-            {
-                done.SetException(error);
-            }
-        }
-
-        await _commands.Writer.WriteAsync(Run, cancellationToken);
-        return await done.Task.WaitAsync(cancellationToken);
     }
 
     /// <summary>True while events come; false at the end, and when the sequence must begin again.</summary>
@@ -208,24 +195,29 @@ public sealed partial class InferenceEngine : IDisposable
     }
 
     /// <summary>Decodes the pictures that the turn may need, away from the engine's thread.</summary>
-    private async Task<Sequence> Prepare(TurnInput input, bool all, CancellationToken cancellationToken)
+    private async Task<Sequence> Prepare(TurnInput input, Known known, CancellationToken cancellationToken)
     {
         Dictionary<string, ProcessedImage> images = [];
-        await Decode([input.Prompt], input, images, cancellationToken);
+        await Decode([input.Prompt], input, known, images, cancellationToken);
         await input.Ready;
-        if (all || !Holds(input.Session))
+        if (known == Known.Nothing || _sessions.BytesOf(input.Session) == default)
         {
-            await Decode(input.History, input, images, cancellationToken);
+            await Decode(input.History, input, known == Known.History ? Known.Pictures : known, images, cancellationToken);
         }
 
-        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer));
+        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer), _time);
     }
 
     private async Task Decode(
-        IReadOnlyList<TokenRun> runs, TurnInput input, Dictionary<string, ProcessedImage> images, CancellationToken cancellationToken)
+        IReadOnlyList<TokenRun> runs, TurnInput input, Known known, Dictionary<string, ProcessedImage> images, CancellationToken cancellationToken)
     {
         foreach (string hash in runs.SelectMany(r => r.Images).Select(i => i.Hash).Distinct().Where(h => !images.ContainsKey(h)))
         {
+            if (known != Known.Nothing && _runner.Pictures.Holds(input.Tenant, hash))
+            {
+                continue;
+            }
+
             ReadOnlyMemory<byte> bytes = await input.LoadImage(hash, cancellationToken);
             images[hash] = await Task.Run(() => Decode(bytes), cancellationToken);
         }
@@ -249,7 +241,13 @@ public sealed partial class InferenceEngine : IDisposable
         {
             while (!_stop.IsCancellationRequested)
             {
-                TakeCommands(wait: _scheduler.Running == 0 && _scheduler.Waiting == 0);
+                bool idle = _scheduler.Running == 0 && _scheduler.Waiting == 0;
+                if (idle)
+                {
+                    _sessions.CheckIntegrity();
+                }
+
+                TakeCommands(idle);
                 Step();
             }
         }
@@ -262,7 +260,28 @@ public sealed partial class InferenceEngine : IDisposable
             _scheduler.FailAll(new RefusedException(ErrorCode.Unavailable, "The node is shutting down."));
             _sessions.Dispose();
             _runner.Dispose();
+            _memory.Dispose();
         }
+    }
+
+    /// <summary>Runs something between two steps.</summary>
+    private async Task<T> OnThread<T>(Func<T> work, CancellationToken cancellationToken)
+    {
+        TaskCompletionSource<T> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Run()
+        {
+            try
+            {
+                done.SetResult(work());
+            }
+            catch (Exception error) when (error is not OutOfMemoryException)
+            {
+                done.SetException(error);
+            }
+        }
+
+        await _commands.Writer.WriteAsync(Run, cancellationToken);
+        return await done.Task.WaitAsync(cancellationToken);
     }
 
     private void TakeCommands(bool wait)
@@ -280,17 +299,38 @@ public sealed partial class InferenceEngine : IDisposable
 
     private void Step()
     {
+        Interlocked.Increment(ref _steps);
         Batch batch = _scheduler.Schedule();
-        foreach (Sequence sequence in batch.Decoding)
+        if (batch.Decoding.Count < 2 || !_model.RowsAreIndependent || !TryTogether(batch.Decoding))
         {
-            Try(sequence, () => Publish(sequence, _runner.Decode(sequence)));
+            foreach (Sequence sequence in batch.Decoding)
+            {
+                Try(sequence, () => _runner.Decode([sequence], Finish));
+            }
         }
 
         if (batch.Prefilling is Sequence prefilling)
         {
-            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling, batch.ChunkLength)));
+            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling)));
         }
     }
+
+    /// <summary>One pass for all. When it fails no cache has changed, and each goes alone to find whose fault it is.</summary>
+    private bool TryTogether(IReadOnlyList<Sequence> sequences)
+    {
+        try
+        {
+            _runner.Decode(sequences, Finish);
+            return true;
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            StepFailed(error, error.GetType().Name);
+            return false;
+        }
+    }
+
+    private void Finish(Sequence sequence, Func<int> choose) => Try(sequence, () => Publish(sequence, choose()));
 
     /// <summary>Runs one sequence's part of a step; an error ends that sequence alone and drops its cache.</summary>
     private void Try(Sequence sequence, Action work)
@@ -320,6 +360,14 @@ public sealed partial class InferenceEngine : IDisposable
         }
 
         _sessions.Publish(resident);
+    }
+
+    /// <summary>What of a turn need not be decoded: less is known when more turns out to be gone.</summary>
+    private enum Known
+    {
+        Nothing,
+        Pictures,
+        History,
     }
 
     [LoggerMessage(1, LogLevel.Error, "A step failed with {Error}; its sequence was ended.")]

@@ -1,8 +1,8 @@
 namespace FlowMM.Engine;
 
 /// <summary>
-/// Walks the runs that a sequence still has to compute. A chunk never crosses a run's end, so that a replay feeds a prompt in the same
-/// chunks as the first time and every run is merged where it was merged then.
+/// Walks the runs that a sequence still has to compute. A chunk never crosses a run's end, and ends at a multiple of the
+/// chunk's size within it, so that a replay feeds a prompt in the same chunks as the first time and every run is merged where it was merged then.
 /// </summary>
 internal sealed class Prefill
 {
@@ -33,8 +33,11 @@ internal sealed class Prefill
     /// <summary>Index in the run of the next token.</summary>
     public int Offset => _offset;
 
-    /// <summary>Length of the next chunk.</summary>
-    public int Next(int most) => Math.Min(most, Run.Ids.Count - _offset);
+    /// <summary>Tokens of the run that are still to be computed.</summary>
+    public int Remaining => Run.Ids.Count - _offset;
+
+    /// <summary>Length of the next chunk: to the next multiple of <paramref name="size"/> within the run, or to its end.</summary>
+    public int Next(int size) => Math.Min(size - (_offset % size), Remaining);
 
     /// <summary>True when a chunk of this length ends its run.</summary>
     public bool Ends(int length) => _offset + length == Run.Ids.Count;

@@ -2,14 +2,18 @@ using FlowMM.KvCache;
 
 namespace FlowMM.Engine;
 
-/// <summary>A session whose cache is in device memory, with what was fed into it.</summary>
+/// <summary>A session whose cache is on the device or in host memory, with what was fed into it.</summary>
 internal sealed class ResidentSession(string key, SessionCache cache) : IDisposable
 {
     private readonly List<long> _fed = [];
 
     public string Key { get; } = key;
 
+    /// <summary>The cache on the device; empty while <see cref="Host"/> holds it.</summary>
     public SessionCache Cache { get; } = cache;
+
+    /// <summary>The cache while it is in host memory; null while it is on the device.</summary>
+    public SessionContent? Host { get; private set; }
 
     /// <summary>Identities of the tokens that the cache stands for.</summary>
     public IReadOnlyList<long> Fed => _fed;
@@ -23,21 +27,19 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
     /// <summary>How it came here since its last turn; null when it never left.</summary>
     public CacheArrival? Arrival { get; set; }
 
+    /// <summary>What letting it go gives, by the tokens that would have to be computed again.</summary>
+    public double BytesPerToken => (double)Cache.Bytes / Math.Max(1, _fed.Count);
+
     /// <summary>Tokens at the front that no later rewind may cut into, because they were compressed.</summary>
     public int Frozen { get; set; }
 
-    /// <summary>What to give up by letting it go, and what for: bytes by the tokens that would be computed again.</summary>
-    public double BytesPerToken => (double)Cache.Bytes / Math.Max(1, _fed.Count);
-
-    public SessionImage ToHost() => SessionImage.Capture(Cache, _fed, Frozen);
-
     public void Feed(IEnumerable<long> identities) => _fed.AddRange(identities);
 
-    /// <summary>Keeps the longest front that is also a front of <paramref name="wanted"/>.</summary>
+    /// <summary>How much of the cache can be kept for a conversation: the longest front that both have.</summary>
     /// <param name="wanted">What the cache is to hold.</param>
     /// <param name="whole">Runs of it that cannot be kept in part: they are merged as one segment.</param>
-    /// <returns>Tokens kept, or -1 when the cache cannot be cut back that far.</returns>
-    public int Reuse(IReadOnlyList<long> wanted, IEnumerable<(int Start, int End)> whole)
+    /// <returns>Tokens, or -1 when the cache cannot be cut back that far.</returns>
+    public int Common(IReadOnlyList<long> wanted, IEnumerable<(int Start, int End)> whole)
     {
         int common = 0;
         while (common < _fed.Count && common < wanted.Count && _fed[common] == wanted[common])
@@ -52,15 +54,57 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
             common = common > start && common < end ? start : common;
         }
 
-        if (common < Frozen)
-        {
-            return -1;
-        }
-
-        Cache.Rewind(_fed.Count - common);
-        _fed.RemoveRange(common, _fed.Count - common);
-        return common;
+        return common < Frozen ? -1 : common;
     }
 
-    public void Dispose() => Cache.Dispose();
+    /// <summary>Forgets all but the first <paramref name="tokens"/>, none of which was compressed. The cache is on the device.</summary>
+    public void Keep(int tokens)
+    {
+        Cache.Rewind(_fed.Count - tokens);
+        _fed.RemoveRange(tokens, _fed.Count - tokens);
+    }
+
+    /// <summary>A copy that any thread may read.</summary>
+    public SessionImage Capture() => Host is null
+        ? SessionImage.Capture(Cache, _fed, Frozen)
+        : SessionImage.Capture(Host, Cache.Memory.Dtype, _fed, Frozen);
+
+    /// <summary>Takes a verified image, in host memory; the session is new.</summary>
+    public void Receive(SessionImage image, CacheArrival arrival)
+    {
+        (Host, Frozen, Arrival) = (image.ToContent(), image.Frozen, arrival);
+        Feed(image.Identities);
+    }
+
+    /// <summary>Moves the cache to host memory.</summary>
+    public void Leave()
+    {
+        Host = Cache.ToHost();
+        Cache.Clear();
+    }
+
+    /// <summary>Moves the cache back and reserves room for more tokens.</summary>
+    /// <returns>False, and nothing changed, when the device has no room.</returns>
+    public bool TryReturn(int more)
+    {
+        if (Host is null)
+        {
+            return Cache.TryReserve(more);
+        }
+
+        if (!Cache.TryRestore(Host, more))
+        {
+            return false;
+        }
+
+        Host.Dispose();
+        Host = null;
+        return true;
+    }
+
+    public void Dispose()
+    {
+        Host?.Dispose();
+        Cache.Dispose();
+    }
 }

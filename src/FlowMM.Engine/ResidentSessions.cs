@@ -1,103 +1,65 @@
 using System.Collections.Concurrent;
-using System.Diagnostics;
-using FlowMM.Abstractions;
 using FlowMM.KvCache;
 
 namespace FlowMM.Engine;
 
 /// <summary>
-/// The sessions in device memory, and behind them those in host memory. Counts bytes and lets idle sessions go to the host. Belongs to the engine's thread, but for what says that other threads see it.
+/// The sessions on the device and in host memory. When the device is full, idle sessions go to host memory: first what was idle for long,
+/// is large, and is computed again soon. When that is full too, the longest unused there are dropped: the store has them, or the transcript.
 /// </summary>
-internal sealed class ResidentSessions(long limit, HostSessions host, Func<SessionCache> newCache, TimeProvider time) : IDisposable
+internal sealed class ResidentSessions(KvMemory memory, long hostLimit, TimeProvider time) : IDisposable
 {
     private readonly Dictionary<string, ResidentSession> _sessions = [];
-    private readonly ConcurrentDictionary<string, long> _published = [];
+    private readonly ConcurrentDictionary<string, CacheBytes> _published = [];
 
     /// <summary>Sessions as other threads see them.</summary>
     public int Published => _published.Count;
 
-    /// <summary>Bytes as other threads see them.</summary>
-    public long PublishedBytes => _published.Values.Sum();
+    /// <summary>Bytes on the device as other threads see them.</summary>
+    public long PublishedBytes => _published.Values.Sum(b => b.Device);
 
-    public long Bytes => _sessions.Values.Sum(s => s.Cache.Bytes);
-
-    public long Limit { get; } = limit;
+    public KvMemory Memory => memory;
 
     public ResidentSession? Find(string key) => _sessions.GetValueOrDefault(key);
 
-    public void Add(ResidentSession session)
+    /// <summary>An empty session that is busy.</summary>
+    public ResidentSession Open(string key)
     {
-        _sessions.Add(session.Key, session);
-        Touch(session);
+        ResidentSession session = new(key, new SessionCache(memory)) { Busy = true };
+        _sessions.Add(key, session);
+        return session;
     }
 
-    public void Touch(ResidentSession session) => session.LastUse = time.GetTimestamp();
+    /// <summary>Where a session is, as other threads see it; zeros when it is not here.</summary>
+    public CacheBytes BytesOf(string key) => _published.GetValueOrDefault(key);
 
-    /// <summary>Bytes of a session as other threads see it; 0 when it is not resident.</summary>
-    public long BytesOf(string key) => _published.GetValueOrDefault(key);
+    public void Publish(ResidentSession session) => _published[session.Key] = new CacheBytes(session.Cache.Bytes, session.Host?.Bytes ?? 0);
 
-    public void Publish(ResidentSession session) => _published[session.Key] = session.Cache.Bytes;
-
-    public void Remove(string key)
+    /// <summary>A turn ended: the session is idle, and takes no more than it needs.</summary>
+    public void Release(ResidentSession session)
     {
-        _published.TryRemove(key, out _);
-        if (_sessions.Remove(key, out ResidentSession? session))
+        (session.Busy, session.LastUse) = (false, time.GetTimestamp());
+        if (_sessions.GetValueOrDefault(session.Key) == session)
         {
-            session.Dispose();
+            session.Cache.Fit();
+            Publish(session);
         }
     }
 
-    /// <summary>The session, brought back from host memory when it is there and fits.</summary>
-    public ResidentSession? FindOrRecall(string key)
+    /// <summary>Brings a session to the device, and reserves room for more tokens there; idle sessions leave for it.</summary>
+    /// <returns>False when there is no room even so.</returns>
+    public bool TryReserve(ResidentSession session, int more)
     {
-        if (Find(key) is not { } resident)
+        while (!session.TryReturn(more))
         {
-            long began = Stopwatch.GetTimestamp();
-            return host.Find(key) is { } image && Restore(key, image, null)
-                ? Arrived(key, new CacheArrival(CacheSource.Restored, image.Bytes, Stopwatch.GetElapsedTime(began).TotalMilliseconds))
-                : null;
-        }
+            // Blocks that are half empty may hold the room already.
+            memory.Compact();
+            if (session.TryReturn(more))
+            {
+                break;
+            }
 
-        return resident;
-    }
-
-    /// <summary>Makes an image a resident session.</summary>
-    /// <returns>False when one of the key is resident, or there is no room.</returns>
-    public bool Restore(string key, SessionImage image, CacheArrival? arrival)
-    {
-        if (Find(key) is not null || !MakeRoom(image.Bytes))
-        {
-            return false;
-        }
-
-        SessionCache cache = newCache();
-        try
-        {
-            image.Restore(cache);
-        }
-        catch
-        {
-            cache.Dispose();
-            throw;
-        }
-
-        ResidentSession session = new(key, cache) { Frozen = image.Frozen, Arrival = arrival };
-        session.Feed(image.Identities);
-        Add(session);
-        Publish(session);
-        host.Remove(key);
-        return true;
-    }
-
-    /// <summary>Lets idle sessions go to host memory until <paramref name="bytes"/> more fit. First goes what was idle for long, is large, and is computed again soon.</summary>
-    /// <returns>False when they do not fit even so.</returns>
-    public bool MakeRoom(long bytes)
-    {
-        long now = time.GetTimestamp();
-        while (Bytes + bytes > Limit)
-        {
-            ResidentSession? idle = _sessions.Values.Where(s => !s.Busy).MaxBy(s => (1 + time.GetElapsedTime(s.LastUse, now).TotalSeconds) * s.BytesPerToken);
-            if (idle is null)
+            if (Costliest(session) is not { } idle)
             {
                 return false;
             }
@@ -108,16 +70,65 @@ internal sealed class ResidentSessions(long limit, HostSessions host, Func<Sessi
         return true;
     }
 
-    /// <summary>Lets sessions go to host memory that were idle for longer, and from there.</summary>
-    public void Cool(TimeSpan onDevice, TimeSpan onHost)
+    /// <summary>Makes a verified image a session: on the device where there is room, else in host memory.</summary>
+    /// <returns>False when one of the key is here, or there is room nowhere.</returns>
+    public bool Receive(string key, SessionImage image, CacheArrival arrival)
     {
-        long now = time.GetTimestamp();
-        foreach (ResidentSession idle in _sessions.Values.Where(s => !s.Busy && time.GetElapsedTime(s.LastUse, now) >= onDevice).ToArray())
+        if (Find(key) is not null)
         {
-            Leave(idle);
+            return false;
         }
 
-        host.RemoveOlder(now - (long)(onHost.TotalSeconds * time.TimestampFrequency));
+        ResidentSession session = Open(key);
+        session.Receive(image, arrival);
+        TryReserve(session, 0);
+        Release(session);
+        BoundHost();
+        return Find(key) is not null;
+    }
+
+    /// <summary>Lets sessions go to host memory, and from there, that were idle for longer.</summary>
+    public void Cool(TimeSpan onDevice, TimeSpan onHost)
+    {
+        foreach (ResidentSession idle in _sessions.Values.Where(s => !s.Busy).ToArray())
+        {
+            TimeSpan age = time.GetElapsedTime(idle.LastUse);
+            if (age >= onDevice + onHost)
+            {
+                Remove(idle.Key);
+            }
+            else if (idle.Host is null && age >= onDevice)
+            {
+                Leave(idle);
+            }
+        }
+    }
+
+    /// <summary>Moves a busy session to host memory, whatever is there already.</summary>
+    public void Preempt(ResidentSession session)
+    {
+        session.Leave();
+        BoundHost();
+        Publish(session);
+    }
+
+    public void Remove(string key)
+    {
+        _published.TryRemove(key, out _);
+        if (_sessions.Remove(key, out ResidentSession? session))
+        {
+            session.Dispose();
+        }
+    }
+
+    /// <summary>Throws when the cache memory is not exactly what the sessions hold.</summary>
+    public void CheckIntegrity()
+    {
+        memory.CheckIntegrity(_sessions.Values.Select(s => s.Cache));
+        foreach (ResidentSession session in _sessions.Values.Where(s => s.Host is null))
+        {
+            Integrity.Check(session.Fed.Count == session.Cache.LogicalLength, "a session was fed other tokens than its cache stands for");
+        }
     }
 
     public void Dispose()
@@ -130,16 +141,35 @@ internal sealed class ResidentSessions(long limit, HostSessions host, Func<Sessi
         _sessions.Clear();
     }
 
-    private ResidentSession Arrived(string key, CacheArrival arrival)
-    {
-        ResidentSession session = _sessions[key];
-        session.Arrival = arrival;
-        return session;
-    }
+    private ResidentSession? Costliest(ResidentSession but) => _sessions.Values
+        .Where(s => !s.Busy && s.Host is null && s != but)
+        .MaxBy(s => (time.GetElapsedTime(s.LastUse).TotalSeconds + 1) * s.BytesPerToken);
 
+    private ResidentSession? Idle(Func<ResidentSession, bool> where) => _sessions.Values.Where(s => !s.Busy && where(s)).MinBy(s => s.LastUse);
+
+    /// <summary>An idle session leaves the device: to host memory where it fits, else altogether.</summary>
     private void Leave(ResidentSession idle)
     {
-        host.Put(idle.Key, idle.ToHost(), time.GetTimestamp());
-        Remove(idle.Key);
+        if (idle.Cache.Bytes > hostLimit)
+        {
+            Remove(idle.Key);
+            return;
+        }
+
+        idle.Leave();
+        BoundHost();
+        if (_sessions.ContainsKey(idle.Key))
+        {
+            Publish(idle);
+        }
+    }
+
+    /// <summary>Drops idle sessions from host memory until its bound holds; busy ones count, and stay.</summary>
+    private void BoundHost()
+    {
+        while (_sessions.Values.Sum(s => s.Host?.Bytes ?? 0) > hostLimit && Idle(s => s.Host is not null) is { } idle)
+        {
+            Remove(idle.Key);
+        }
     }
 }

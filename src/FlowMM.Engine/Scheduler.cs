@@ -1,35 +1,54 @@
 using FlowMM.Abstractions;
-using FlowMM.Model;
 
 namespace FlowMM.Engine;
 
 /// <summary>
-/// Decides what runs: admits waiting sequences in order while slots and cache memory allow, and shares the steps between decoding
-/// and prefill, one chunk a step, prefilling sequences in turn.
+/// Decides what runs. Each step gives every decoding sequence a token and one prefilling sequence a chunk, in turn. Room in the cache memory
+/// is made before the step, by <see cref="Precedence"/>: idle sessions leave first, then the running sequences that go last; those wait in
+/// host memory and go on where they were.
 /// </summary>
-internal sealed class Scheduler(EngineOptions options, ChatModel model, ResidentSessions sessions, Func<MergingTurn> newMerging)
+internal sealed class Scheduler(int maxRunning, ResidentSessions sessions, Admission admission)
 {
-    private readonly Queue<Sequence> _waiting = [];
+    private readonly List<Sequence> _waiting = [];
     private readonly List<Sequence> _running = [];
-    private int _turn;
+    private long _arrivals;
+    private long _chunks;
+    private long _preemptions;
 
     public int Waiting => _waiting.Count;
 
     public int Running => _running.Count;
 
-    public void Add(Sequence sequence) => _waiting.Enqueue(sequence);
+    /// <summary>Times that a running sequence had to leave the device. Other threads may read it.</summary>
+    public long Preemptions => Interlocked.Read(ref _preemptions);
 
+    public void Add(Sequence sequence)
+    {
+        sequence.Number = ++_arrivals;
+        _waiting.Add(sequence);
+    }
+
+    /// <summary>The next step; every cache in it has the room that it needs.</summary>
     public Batch Schedule()
     {
         Retire();
-        while (_running.Count < options.MaxRunning && _waiting.TryPeek(out Sequence? next) && Admit(next))
+        Admit();
+        foreach (Sequence sequence in _running.Order(Precedence.Order).ToArray())
         {
-            _waiting.Dequeue();
+            // One that left for those before it is not running any more.
+            if (_running.Contains(sequence))
+            {
+                MakeRoom(sequence);
+            }
         }
 
-        Sequence[] prefilling = [.. _running.Where(s => s.Prefill is not null)];
-        Sequence? chosen = prefilling.Length == 0 ? null : prefilling[_turn++ % prefilling.Length];
-        return new Batch([.. _running.Where(s => s.Prefill is null)], chosen, chosen?.Prefill!.Next(options.PrefillChunk) ?? 0);
+        Sequence? prefilling = _running.Where(s => s.Prefill is not null).OrderByDescending(s => s.Input.Priority).ThenBy(s => s.LastChunk).FirstOrDefault();
+        if (prefilling is not null)
+        {
+            prefilling.LastChunk = ++_chunks;
+        }
+
+        return new Batch([.. _running.Where(s => s.Prefill is null)], prefilling);
     }
 
     /// <summary>Ends every sequence with an error; the engine stops.</summary>
@@ -41,117 +60,93 @@ internal sealed class Scheduler(EngineOptions options, ChatModel model, Resident
         }
 
         Retire();
-        _waiting.Clear();
     }
 
+    /// <summary>Lets go of what was cancelled, is late or has ended, wherever it stands.</summary>
     private void Retire()
     {
-        foreach (Sequence sequence in _running.Where(s => s.Cancelled && !s.Ended))
+        foreach (Sequence sequence in _running.Concat(_waiting))
         {
-            sequence.Cancel();
-        }
-
-        foreach (Sequence sequence in _running.Where(s => s.Ended))
-        {
-            sequence.Resident!.Busy = false;
-            sessions.Touch(sequence.Resident);
-            sequence.Merging.Dispose();
+            sequence.EndWhenAsked();
+            if (sequence is { Ended: true, Resident: { } resident })
+            {
+                sessions.Release(resident);
+                sequence.Merging.Dispose();
+            }
         }
 
         _running.RemoveAll(s => s.Ended);
+        _waiting.RemoveAll(s => s.Ended);
     }
 
-    /// <summary>True when the sequence left the queue: it runs, or it was ended.</summary>
-    private bool Admit(Sequence sequence)
+    /// <summary>Starts waiting sequences in order; the first that cannot start keeps its place before those behind it.</summary>
+    private void Admit()
     {
-        if (sequence.Cancelled)
+        while (_waiting.Min(Precedence.Order) is { } next)
         {
-            sequence.Cancel();
-            return true;
-        }
-
-        TokenRun[] runs = [.. sequence.Input.History, sequence.Input.Prompt];
-        long[] wanted = [.. runs.SelectMany(r => r.Identities())];
-        ResidentSession? resident = sessions.FindOrRecall(sequence.Input.Session);
-        if (resident is { Busy: true })
-        {
-            sequence.Fail(new RefusedException(ErrorCode.FailedPrecondition, "Another turn of this session is running."));
-            return true;
-        }
-
-        int reused = resident?.Reuse(wanted, Boundaries(runs)) ?? -1;
-        if (reused < 0)
-        {
-            sessions.Remove(sequence.Input.Session);
-            resident = null;
-        }
-
-        return Reserve(sequence, resident, runs, wanted.Length, Math.Max(reused, 0));
-    }
-
-    /// <summary>Tokens before each run that must be computed whole, because it is merged as one segment.</summary>
-    private static IEnumerable<(int Start, int End)> Boundaries(IEnumerable<TokenRun> runs)
-    {
-        int at = 0;
-        foreach (TokenRun run in runs)
-        {
-            if (run.Merging is { Method: not "full" })
+            if (_running.Count < maxRunning && admission.TryStart(next))
             {
-                yield return (at, at + run.Ids.Count);
+                _waiting.Remove(next);
+                if (!next.Ended)
+                {
+                    _running.Add(next);
+                }
+            }
+            else if (_running.Max(Precedence.Order) is { } last && last.Input.Priority < next.Input.Priority)
+            {
+                Preempt(last);
+            }
+            else if (_running.Count == 0)
+            {
+                _waiting.Remove(next);
+                Refuse(next);
+            }
+            else
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Reserves what a running sequence needs for its next step; those after it leave for it, or it leaves itself.</summary>
+    private void MakeRoom(Sequence sequence)
+    {
+        while (!sessions.TryReserve(sequence.Resident!, sequence.NextTokens))
+        {
+            Sequence last = _running.Max(Precedence.Order)!;
+            if (_running.Count == 1)
+            {
+                Refuse(sequence);
+                return;
             }
 
-            at += run.Ids.Count;
+            Preempt(last);
+            if (last == sequence)
+            {
+                return;
+            }
         }
     }
 
-    private bool Reserve(Sequence sequence, ResidentSession? resident, TokenRun[] runs, int wanted, int reused)
+    private void Preempt(Sequence sequence)
     {
-        int most = Math.Min(wanted + sequence.Input.Sampling.MaxTokens, model.ContextLength);
-        long bytes = (most - reused) * model.CacheShape.BytesPerToken(model.Dtype);
-        if (resident is not null)
-        {
-            resident.Busy = true;
-        }
-
-        if (!sessions.MakeRoom(bytes))
-        {
-            if (resident is not null)
-            {
-                resident.Busy = false;
-            }
-
-            if (_running.Count > 0)
-            {
-                return false;
-            }
-
-            sequence.Fail(new RefusedException(
-                ErrorCode.ResourceExhausted, $"The turn needs {bytes:N0} bytes of cache; the node has {sessions.Limit:N0}."));
-            return true;
-        }
-
-        Begin(sequence, resident, runs, wanted, reused);
-        return true;
+        sessions.Preempt(sequence.Resident!);
+        Interlocked.Increment(ref _preemptions);
+        _running.Remove(sequence);
+        _waiting.Add(sequence);
     }
 
-    private void Begin(Sequence sequence, ResidentSession? resident, TokenRun[] runs, int wanted, int reused)
+    /// <summary>Nothing else is running, and still it does not fit.</summary>
+    private void Refuse(Sequence sequence)
     {
-        sequence.WasResident = resident is not null;
-        sequence.Arrival = resident?.Arrival;
-        if (resident is null)
+        sequence.Fail(new RefusedException(
+            ErrorCode.ResourceExhausted,
+            $"The turn needs more cache memory than the node has: {sessions.Memory.Limit:N0} bytes, {sessions.Memory.ReservedBytes:N0} of them taken."));
+        if (sequence.Resident is { } resident)
         {
-            resident = new ResidentSession(sequence.Input.Session, model.NewCache()) { Busy = true };
-            sessions.Add(resident);
+            _running.Remove(sequence);
+            sequence.Merging.Dispose();
+            sessions.Remove(resident.Key);
         }
-
-        int history = wanted - sequence.Input.Prompt.Ids.Count;
-        resident.Arrival = null;
-        sequence.Resident = resident;
-        sequence.Merging = newMerging();
-        sequence.Reused = Math.Min(reused, history);
-        sequence.Replayed = history - sequence.Reused;
-        sequence.Prefill = new Prefill(runs, reused);
-        sequence.Start();
-        _running.Add(sequence);
     }
 }

@@ -12,13 +12,18 @@ internal sealed class Sequence
     private readonly StopMatcher _stop;
     private readonly StreamingDetokenizer _detokenizer;
     private readonly List<int> _answer = [];
+    private readonly TimeProvider _time;
+    private readonly long _arrived;
     private readonly long _accepted = Stopwatch.GetTimestamp();
     private long _started;
     private long _first;
+    private bool _cancelled;
 
-    public Sequence(TurnInput input, IReadOnlyDictionary<string, ProcessedImage> images, StreamingDetokenizer detokenizer)
+    public Sequence(TurnInput input, IReadOnlyDictionary<string, ProcessedImage> images, StreamingDetokenizer detokenizer, TimeProvider time)
     {
-        (Input, Images, _detokenizer) = (input, images, detokenizer);
+        (Input, Images, _detokenizer, _time, _arrived) = (input, images, detokenizer, time, time.GetTimestamp());
+        Runs = [.. input.History, input.Prompt];
+        Wanted = [.. Runs.SelectMany(r => r.Identities())];
         _stop = new StopMatcher(input.Sampling.Stop);
         Sampler = new Sampler(input.Sampling);
         Sampler.Saw(input.Prompt.Ids);
@@ -28,6 +33,21 @@ internal sealed class Sequence
     }
 
     public TurnInput Input { get; }
+
+    /// <summary>History and prompt.</summary>
+    public TokenRun[] Runs { get; }
+
+    /// <summary>Identities of their tokens: what the cache is to hold before the answer.</summary>
+    public long[] Wanted { get; }
+
+    /// <summary>Rises with each arrival.</summary>
+    public long Number { get; set; }
+
+    /// <summary>Rises with each chunk of prefill: the least gets the next one.</summary>
+    public long LastChunk { get; set; }
+
+    /// <summary>Tokens that its cache must have room for before it can go on: the rest of the run that is computed, or the next token.</summary>
+    public int NextTokens => Prefill?.Remaining ?? 1;
 
     /// <summary>Pictures by hash, decoded and normalised, that the part to be prefilled may need.</summary>
     public IReadOnlyDictionary<string, ProcessedImage> Images { get; }
@@ -43,7 +63,11 @@ internal sealed class Sequence
 
     public int Generated => _answer.Count;
 
-    public bool Cancelled { get; set; }
+    public bool Cancelled
+    {
+        get => Volatile.Read(ref _cancelled);
+        set => Volatile.Write(ref _cancelled, value);
+    }
 
     public bool Ended { get; private set; }
 
@@ -59,7 +83,7 @@ internal sealed class Sequence
 
     public double ReplayMs { get; set; }
 
-    /// <summary>How the session's cache came here for this turn; null when it was here or is new.</summary>
+    /// <summary>How the session's cache came to the device for this turn; null when it was there or is new.</summary>
     public CacheArrival? Arrival { get; set; }
 
     /// <summary>What is merged of this turn; set when it starts.</summary>
@@ -93,7 +117,15 @@ internal sealed class Sequence
         }
     }
 
-    public void Cancel() => End(FinishReason.Cancelled, _answer.Count);
+    /// <summary>Ends it with what it has when it was cancelled or its time has passed.</summary>
+    public void EndWhenAsked()
+    {
+        bool late = Input.Timeout is { } timeout && _time.GetElapsedTime(_arrived) >= timeout;
+        if (!Ended && (Cancelled || late))
+        {
+            End(Cancelled ? FinishReason.Cancelled : FinishReason.DeadlineExceeded, _answer.Count);
+        }
+    }
 
     public void Fail(Exception error)
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using FlowMM.KvCache;
 using FlowMM.Model;
 using TorchSharp;
@@ -7,72 +8,105 @@ using static TorchSharp.torch;
 namespace FlowMM.Engine;
 
 /// <summary>
-/// Computes one sequence's part of a step. Every sequence has a forward pass of its own here, so that its tokens cannot depend on who
-/// else is in the batch. Runs on the engine's thread alone.
+/// Computes a step: one pass for all decoding sequences where the model's rows do not depend on each other, and a pass of its own for a chunk
+/// of prefill, so that no sequence's tokens depend on who else runs. Runs on the engine's thread alone.
 /// </summary>
-internal sealed class StepRunner(ChatModel model) : IDisposable
+internal sealed class StepRunner(ChatModel model, EngineOptions options) : IDisposable
 {
     private readonly SessionCompressor _compressor = new();
+
+    /// <summary>Encoded pictures, for every prompt that shows them.</summary>
+    public PictureFeatures Pictures { get; } = new(options.PictureCacheBytes);
 
     /// <summary>The merging of a new turn.</summary>
     public MergingTurn NewMerging() => new(_compressor);
 
     /// <inheritdoc/>
-    public void Dispose() => _compressor.Dispose();
-
-    /// <summary>Feeds the last token and chooses the next.</summary>
-    public int? Decode(Sequence sequence)
+    public void Dispose()
     {
-        int[] last = [sequence.Last!.Value];
-        SessionCache cache = sequence.Resident!.Cache;
-        MergingPlanOptions? merging = sequence.Input.Prompt.Merging;
-        IQueryObserver? observer = sequence.Merging.Decode(cache, merging, sequence.Input.Sampling.MaxTokens);
-        float[] logits = Forward(sequence, new SequenceChunk { Cache = cache, TokenIds = last, Observer = observer, SegmentStart = cache.LogicalLength }, [last[0]]);
-        if (sequence.Merging.EndToken(cache, merging))
-        {
-            sequence.Resident.Frozen = cache.Segments.Tokens;
-        }
+        Pictures.Dispose();
+        _compressor.Dispose();
+    }
 
-        return sequence.Sampler.Choose(logits, cache.LogicalLength);
+    /// <summary>Feeds each sequence's last token in one pass. If it throws, no cache has changed.</summary>
+    /// <param name="sequences">Sequences that have a last token.</param>
+    /// <param name="finish">Called for each with what chooses its next token.</param>
+    public void Decode(IReadOnlyList<Sequence> sequences, Action<Sequence, Func<int>> finish)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable mode = no_grad();
+        Tensor logits = model.Forward([.. sequences.Select(Next)]).cpu(); // [n, V]
+        for (int i = 0; i < sequences.Count; i++)
+        {
+            (Sequence sequence, int row) = (sequences[i], i);
+            finish(sequence, () => Choose(sequence, Row(logits, row)));
+        }
     }
 
     /// <summary>Feeds the next chunk; at the end of the prompt chooses the first token.</summary>
-    public int? Prefill(Sequence sequence, int length)
+    public int? Prefill(Sequence sequence)
     {
         long began = Stopwatch.GetTimestamp();
         Prefill prefill = sequence.Prefill!;
-        bool history = prefill.InHistory;
-        TokenRun run = prefill.Run;
-        int offset = prefill.Offset;
+        (bool history, TokenRun run, int offset, int length) = (prefill.InHistory, prefill.Run, prefill.Offset, prefill.Next(options.PrefillChunk));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        Tensor? features = ImageRows(sequence, run, offset, length);
-        int[] ids = [.. run.Ids.Skip(offset).Take(length)];
-        long[] identities = [.. run.Identities().Skip(offset).Take(length)];
+        SessionCache cache = sequence.Resident!.Cache;
+        Tensor logits = model.Forward(
+        [
+            new SequenceChunk
+            {
+                Cache = cache,
+                TokenIds = run.Ids.Skip(offset).Take(length).ToArray(),
+                ImageRows = ImageRows(sequence, run, offset, length),
+                Observer = sequence.Merging.Prompt(cache, run),
+                SegmentStart = offset,
+            },
+        ]).cpu(); // [1, V]
+        sequence.Resident.Feed(run.Identities().Skip(offset).Take(length));
         bool ends = prefill.Ends(length);
         prefill.Advance(length);
-        SessionCache cache = sequence.Resident!.Cache;
-        float[] logits = Forward(sequence, new SequenceChunk
+        if (ends)
         {
-            Cache = cache,
-            TokenIds = ids,
-            ImageRows = features,
-            Observer = sequence.Merging.Prompt(cache, run),
-            SegmentStart = offset,
-        }, identities);
-        EndRun(sequence, run, ends, history);
-
-        sequence.ReplayMs += history ? Stopwatch.GetElapsedTime(began).TotalMilliseconds : 0;
-        return sequence.Prefill is null ? sequence.Sampler.Choose(logits, cache.LogicalLength) : null;
-    }
-
-    private static void EndRun(Sequence sequence, TokenRun run, bool ends, bool history)
-    {
-        if (!ends)
-        {
-            return;
+            EndRun(sequence, run, history);
         }
 
+        sequence.ReplayMs += history ? Stopwatch.GetElapsedTime(began).TotalMilliseconds : 0;
+        return sequence.Prefill is null ? sequence.Sampler.Choose(Row(logits, 0), cache.LogicalLength) : null;
+    }
+
+    private static SequenceChunk Next(Sequence sequence)
+    {
+        SessionCache cache = sequence.Resident!.Cache;
+        return new SequenceChunk
+        {
+            Cache = cache,
+            TokenIds = new[] { sequence.Last!.Value },
+            Observer = sequence.Merging.Decode(cache, sequence.Input.Prompt.Merging, sequence.Input.Sampling.MaxTokens),
+            SegmentStart = cache.LogicalLength,
+        };
+    }
+
+    private static Span<float> Row(Tensor logits, int row)
+    {
+        int width = (int)logits.shape[1];
+        return MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(row * width, width);
+    }
+
+    private static int Choose(Sequence sequence, Span<float> logits)
+    {
+        ResidentSession resident = sequence.Resident!;
+        resident.Feed([sequence.Last!.Value]);
+        if (sequence.Merging.EndToken(resident.Cache, sequence.Input.Prompt.Merging))
+        {
+            resident.Frozen = resident.Cache.Segments.Tokens;
+        }
+
+        return sequence.Sampler.Choose(logits, resident.Cache.LogicalLength);
+    }
+
+    private static void EndRun(Sequence sequence, TokenRun run, bool history)
+    {
         ResidentSession resident = sequence.Resident!;
         if (!history)
         {
@@ -87,16 +121,6 @@ internal sealed class StepRunner(ChatModel model) : IDisposable
         sequence.Prefill = sequence.Prefill!.Done ? null : sequence.Prefill;
     }
 
-    /// <summary>Computes a chunk and returns the logits after its last token.</summary>
-    private float[] Forward(Sequence sequence, SequenceChunk chunk, long[] identities)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        using IDisposable mode = no_grad();
-        Tensor logits = model.Forward([chunk]); // [1, V]
-        sequence.Resident!.Feed(identities);
-        return logits.to(CPU).data<float>().ToArray();
-    }
-
     /// <summary>The feature rows of the picture tokens in a chunk, which may begin or end inside a picture. [k, C] or null.</summary>
     private Tensor? ImageRows(Sequence sequence, TokenRun run, int offset, int length)
     {
@@ -106,14 +130,15 @@ internal sealed class StepRunner(ChatModel model) : IDisposable
             int from = Math.Max(image.Start, offset), to = Math.Min(image.Start + image.Length, offset + length);
             if (from < to)
             {
-                rows.Add(Encode(sequence, image.Hash).narrow(0, from - image.Start, to - from));
+                rows.Add(Features(sequence, image.Hash).narrow(0, from - image.Start, to - from));
             }
         }
 
         return rows.Count == 0 ? null : cat(rows); // [k, C]
     }
 
-    private Tensor Encode(Sequence sequence, string hash) => sequence.Images.TryGetValue(hash, out ProcessedImage? image)
-        ? model.EncodeImage(image)
-        : throw new PicturesMissingException();
+    private Tensor Features(Sequence sequence, string hash) => Pictures.Find(sequence.Input.Tenant, hash)
+        ?? (sequence.Images.TryGetValue(hash, out ProcessedImage? image)
+            ? Pictures.Keep(sequence.Input.Tenant, hash, model.EncodeImage(image))
+            : throw new PicturesMissingException());
 }

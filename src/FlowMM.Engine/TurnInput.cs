@@ -6,6 +6,15 @@ public sealed record TurnInput
     /// <summary>The conversation's key; its cache stays resident under it.</summary>
     public required string Session { get; init; }
 
+    /// <summary>Whose conversation it is: nothing computed for one tenant is used for another.</summary>
+    public string Tenant { get; init; } = "";
+
+    /// <summary>Turns of higher priority run first, and may take the place of running ones of lower priority. Default 0.</summary>
+    public int Priority { get; init; }
+
+    /// <summary>Time after which the turn ends with what it has, from when the engine takes it; null: none.</summary>
+    public TimeSpan? Timeout { get; init; }
+
     /// <summary>Prompts and answers so far, in order.</summary>
     public required IReadOnlyList<TokenRun> History { get; init; }
 
@@ -15,7 +24,7 @@ public sealed record TurnInput
     /// <summary>How tokens are chosen.</summary>
     public required SamplingPlan Sampling { get; init; }
 
-    /// <summary>Done when the session's cache has been brought here, or will not be; the prompt's pictures are decoded meanwhile. Never fails.</summary>
+    /// <summary>Done when the session's cache has been brought here, or will not be; the prompt's pictures are decoded and encoded meanwhile. Never fails.</summary>
     public Task Ready { get; init; } = Task.CompletedTask;
 
     /// <summary>Gives a picture's bytes by its hash; asked only for pictures that must be encoded.</summary>

@@ -199,19 +199,38 @@ public sealed class LayerCache : IDisposable
     {
         if (entries > Capacity)
         {
-            using DisposeScope scope = NewDisposeScope();
-            Tensor[] before = [.. Views()];
-            SlabSlot after = _slab.Rent(entries, moving);
-            for (int t = 0; t < before.Length; t++)
-            {
-                after.Tensors[t].narrow(1, 0, Length).copy_(before[t]);
-            }
+            MoveTo(entries, moving);
+        }
+    }
 
-            MoveTo(after);
+    /// <summary>Moves to the size class of what is held.</summary>
+    internal void Fit()
+    {
+        if (Length == 0 && Slot is { } slot)
+        {
+            Slot = null;
+            _slab.Return(slot);
+        }
+        else if (Length > 0 && SizeClass.For(Length) < Capacity)
+        {
+            MoveTo(Length, moving: true);
         }
     }
 
     private IEnumerable<Tensor> Views() => Tensors.Select(t => t.narrow(1, 0, Length));
+
+    private void MoveTo(int entries, bool moving)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor[] before = [.. Views()];
+        SlabSlot after = _slab.Rent(entries, moving);
+        for (int t = 0; t < before.Length; t++)
+        {
+            after.Tensors[t].narrow(1, 0, Length).copy_(before[t]);
+        }
+
+        MoveTo(after);
+    }
 
     private void MoveTo(SlabSlot slot)
     {

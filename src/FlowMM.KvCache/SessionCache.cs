@@ -85,16 +85,16 @@ public sealed class SessionCache : IDisposable
     /// <summary>Reserves room for more tokens in every layer, so that appending them moves nothing.</summary>
     /// <param name="tokens">How many.</param>
     /// <returns>False, and nothing changed, when the memory has no room for them.</returns>
-    public bool TryReserve(int tokens)
-    {
-        LayerCache[] small = [.. _layers.Where(l => l.Length + tokens > l.Capacity)];
-        if (small.Length > 0 && !KvMemory.HasRoom(small, l => l.Length + tokens))
-        {
-            return false;
-        }
+    public bool TryReserve(int tokens) => TryReserve([.. _layers.Select(l => l.Length + tokens)]);
 
-        Array.ForEach(small, l => l.EnsureCapacity(l.Length + tokens, moving: true));
-        return true;
+    /// <summary>Gives back what the layers reserve beyond the size class of what they hold.</summary>
+    public void Fit() => Array.ForEach(_layers, l => l.Fit());
+
+    /// <summary>Forgets everything and gives all memory back.</summary>
+    public void Clear()
+    {
+        Array.ForEach(_layers, l => l.Dispose());
+        (LogicalLength, Segments, Shifts) = (0, new(), new());
     }
 
     /// <summary>A copy in slots of its own, for a fork of the conversation; the caller disposes it.</summary>
@@ -123,30 +123,47 @@ public sealed class SessionCache : IDisposable
 
     /// <summary>Takes the place of what it holds by a copy of <paramref name="content"/>.</summary>
     /// <param name="content">A cache of the same model; stays the caller's.</param>
-    /// <exception cref="ArgumentException">Its sizes or types are not those of this model; what was held is lost.</exception>
-    /// <exception cref="KvMemoryFullException">There is no room for it; what was held is lost.</exception>
-    public void Restore(SessionContent content)
+    /// <param name="more">Tokens to reserve room for beyond it.</param>
+    /// <returns>False, and nothing is held, when the memory has no room for it.</returns>
+    /// <exception cref="ArgumentException">Its sizes or types are not those of this model; nothing is held then.</exception>
+    public bool TryRestore(SessionContent content, int more)
     {
         if (content.Shape != Shape)
         {
             throw new ArgumentException($"The content is of {content.Shape}, the cache of {Shape}.", nameof(content));
         }
 
-        Release();
+        Clear();
+        if (!TryReserve([.. content.Layers.Select(l => l.Length + more)]))
+        {
+            return false;
+        }
+
         foreach ((LayerCache layer, LayerEntries entries) in _layers.Zip(content.Layers))
         {
             layer.Restore(entries);
         }
 
         (LogicalLength, Segments, Shifts) = (content.LogicalLength, SegmentTable.Of(content.Segments), content.Shifts.Clone());
+        return true;
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        Release();
+        Clear();
         _own?.Dispose();
     }
 
-    private void Release() => Array.ForEach(_layers, l => l.Dispose());
+    private bool TryReserve(int[] entries)
+    {
+        (LayerCache Layer, int Entries)[] small = [.. _layers.Zip(entries).Where(l => l.Second > l.First.Capacity)];
+        if (small.Length > 0 && !KvMemory.HasRoom(small))
+        {
+            return false;
+        }
+
+        Array.ForEach(small, l => l.Layer.EnsureCapacity(l.Entries, moving: true));
+        return true;
+    }
 }

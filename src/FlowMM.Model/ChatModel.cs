@@ -80,6 +80,12 @@ public sealed class ChatModel : IDisposable
     /// <summary>Type of weights and cache.</summary>
     public ScalarType Dtype { get; }
 
+    /// <summary>
+    /// True when a pass of one-token chunks computes every row bit for bit as a pass of its own would. The tensor library's products do not:
+    /// their last bits change with the number of rows.
+    /// </summary>
+    public bool RowsAreIndependent => false;
+
     /// <summary>See <see cref="Decoder.HiddenState"/>.</summary>
     internal Action<Tensor>? HiddenState
     {
@@ -111,6 +117,10 @@ public sealed class ChatModel : IDisposable
         using WeightSource source = WeightSource.Open(directory, device, dtype);
         return new ChatModel(directory, config, source, device, dtype);
     }
+
+    /// <summary>Cache memory for many sessions of this model; the caller disposes it after their caches.</summary>
+    /// <param name="limit">Bytes that it may take.</param>
+    public KvMemory NewMemory(long limit) => new(CacheShape, [.. Enumerable.Repeat(Device, CacheShape.Layers)], Dtype, limit);
 
     /// <summary>An empty cache for a new session; the caller disposes it.</summary>
     public SessionCache NewCache() => new(CacheShape, Device, Dtype);

@@ -35,17 +35,8 @@ internal static class Goldens
     public static string? WhyNot(string model)
     {
         string type = Text(model, "config.json").GetProperty("model_type").GetString() ?? "";
-        if (type is not ("llava" or "llama" or "qwen2" or "qwen3"))
-        {
-            return $"model_type {type} is not supported yet.";
-        }
-
-        return IsByteLevel(model) ? null : "A tokenizer with byte_fallback is not supported yet.";
+        return type is "llava" or "llama" or "qwen2" or "qwen3" ? null : $"model_type {type} is not supported yet.";
     }
-
-    /// <summary>True when the tokenizer is byte-level BPE, the kind that this version reads.</summary>
-    public static bool IsByteLevel(string model) =>
-        !Text(model, "tokenizer.json").GetProperty("model").TryGetProperty("byte_fallback", out JsonElement fallback) || fallback.ValueKind != JsonValueKind.True;
 
     /// <summary>A JSON file of a folder.</summary>
     public static JsonElement Text(string folder, string name)

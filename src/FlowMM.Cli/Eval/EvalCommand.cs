@@ -20,6 +20,8 @@ public static class EvalCommand
         Option<string?> methods = new("--methods") { Description = "Merging methods to compare, separated by commas; options after a name: 'flowmm rounds 1'.", HelpName = "A,B" };
         Option<string?> budgets = new("--budgets") { Description = "Shares of the cache to keep. Default: 0.05,0.1,0.2,0.35,0.5.", HelpName = "R,S" };
         Option<string?> protocols = new("--protocols") { Description = "alone, in order; with --methods: after, alone. Default: all without methods, after with them.", HelpName = "A,B" };
+        Option<string?> text = new("--text") { Description = "Instead of sets: perplexity and KL after passages of a text, or of a .json of passages.", HelpName = "FILE" };
+        Option<string?> needles = new("--needles") { Description = "Instead of sets: a .json of texts with questions; exact answers and KL.", HelpName = "FILE" };
         Option<string?> json = new("--json") { Description = "File to write the figures to.", HelpName = "FILE" };
         limit.Validators.Add(parsed =>
         {
@@ -28,7 +30,7 @@ public static class EvalCommand
                 parsed.AddError("--limit must be at least 1");
             }
         });
-        Command command = new("eval", "Asks a model the questions of an evaluation folder, with the full cache, and counts exact answers.") { model, data, sets, limit, methods, budgets, protocols, json };
+        Command command = new("eval", "Asks a model the questions of an evaluation folder, with the full cache, and counts exact answers.") { model, data, sets, limit, methods, budgets, protocols, text, needles, json };
         command.SetAction((parsed, cancellationToken) =>
         {
             string checkpoint = ModelFolder.Find(parsed.GetValue(model));
@@ -41,6 +43,8 @@ public static class EvalCommand
                 Methods = Words(parsed.GetValue(methods))?.Select(MergingVariant.Parse).ToList(),
                 Budgets = Words(parsed.GetValue(budgets))?.Select(Budget).ToList() ?? [0.05, 0.1, 0.2, 0.35, 0.5],
                 Protocols = Words(parsed.GetValue(protocols)),
+                Text = parsed.GetValue(text),
+                Needles = parsed.GetValue(needles),
                 Json = parsed.GetValue(json),
             };
 
@@ -60,6 +64,13 @@ public static class EvalCommand
     private static int Run(EvalSettings settings, CancellationToken cancellationToken)
     {
         NativeThreads.WaitPassively();
+        if (settings.Text is not null || settings.Needles is not null)
+        {
+            using ChatModel reader = ChatModel.Load(settings.Model, CPU, float32);
+            TextRun.Run(settings, reader, cancellationToken);
+            return 0;
+        }
+
         EvalFolder folder = new(settings.Data);
         IReadOnlyList<string> sets = settings.Sets ?? folder.Sets;
         Dictionary<string, IReadOnlyList<EvalConversation>> conversations = sets.Distinct().ToDictionary(s => s, s => folder.Read(s, settings.Limit));
@@ -125,6 +136,12 @@ internal sealed record EvalSettings
     public required IReadOnlyList<double> Budgets { get; init; }
 
     public IReadOnlyList<string>? Protocols { get; init; }
+
+    /// <summary>A text, or a file of passages.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>A file of texts with questions.</summary>
+    public string? Needles { get; init; }
 
     public string? Json { get; init; }
 }

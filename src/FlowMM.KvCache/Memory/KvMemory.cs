@@ -99,10 +99,10 @@ public sealed class KvMemory : IDisposable
     /// <summary>Frees the slabs; no cache may be used afterwards.</summary>
     public void Dispose() => Array.ForEach(_slabs, s => s.Dispose());
 
-    /// <summary>True when every slab has room for the slots that replace others.</summary>
-    internal static bool HasRoom(IReadOnlyList<LayerCache> layers, Func<LayerCache, int> entries) => layers
-        .GroupBy(l => l.Slab)
-        .All(on => on.Key.HasRoom(on.Select(entries), on.Select(l => l.Slot).OfType<SlabSlot>()));
+    /// <summary>True when every slab has room for slots of these layers in the place of those that they have.</summary>
+    internal static bool HasRoom(IEnumerable<(LayerCache Layer, int Entries)> wanted) => wanted
+        .GroupBy(w => w.Layer.Slab)
+        .All(on => on.Key.HasRoom(on.Select(w => w.Entries), on.Select(w => w.Layer.Slot).OfType<SlabSlot>()));
 
     private static string Name(Device device) => device.ToString();
 }

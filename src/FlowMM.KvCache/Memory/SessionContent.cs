@@ -2,7 +2,7 @@ namespace FlowMM.KvCache;
 
 /// <summary>
 /// A session's whole cache in host memory, as it was when it was taken: what leaves the device, is stored, and comes back by
-/// <see cref="SessionCache.Restore"/>. Nothing changes it, so any thread may read it. Owns its tensors.
+/// <see cref="SessionCache.TryRestore"/>. Nothing changes it, so any thread may read it. Owns its tensors.
 /// </summary>
 public sealed record SessionContent : IDisposable
 {

@@ -9,15 +9,12 @@ internal static class LayerTransfer
     internal static LayerImage Capture(LayerCache layer, CacheShape shape, ScalarType dtype)
     {
         using DisposeScope scope = NewDisposeScope();
-        LayerImage image = new(layer.Length, layer.FixedLength, shape, dtype);
-        Copy(layer.Keys, image.Keys);
-        Copy(layer.Values, image.Values);
-        Copy(layer.Beta, image.Beta);
-        Copy(layer.Positions, image.Positions);
-        Copy(layer.Counts, image.Counts);
-        Copy(layer.Modalities, image.Modalities);
-        return image;
+        Tensor[] views = [layer.Keys, layer.Values, layer.Beta, layer.Positions, layer.Counts, layer.Modalities];
+        return Capture(views, new LayerImage(layer.Length, layer.FixedLength, shape, dtype));
     }
+
+    internal static LayerImage Capture(LayerEntries layer, CacheShape shape, ScalarType dtype) =>
+        Capture(layer.All, new LayerImage(layer.Length, layer.FixedLength, shape, dtype));
 
     /// <summary>The entries as tensors in host memory; the caller disposes them.</summary>
     internal static LayerEntries Entries(LayerImage image, CacheShape shape, ScalarType dtype)
@@ -36,7 +33,22 @@ internal static class LayerTransfer
         };
     }
 
-    private static void Copy(Tensor from, Span<byte> to) => from.cpu().contiguous().bytes.CopyTo(to);
+    private static LayerImage Capture(Tensor[] entries, LayerImage image)
+    {
+        Copy(entries[0], image.Keys);
+        Copy(entries[1], image.Values);
+        Copy(entries[2], image.Beta);
+        Copy(entries[3], image.Positions);
+        Copy(entries[4], image.Counts);
+        Copy(entries[5], image.Modalities);
+        return image;
+    }
+
+    private static void Copy(Tensor from, Span<byte> to)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        from.cpu().contiguous().bytes.CopyTo(to);
+    }
 
     private static Tensor Of(ReadOnlySpan<byte> bytes, ScalarType dtype, params long[] size)
     {

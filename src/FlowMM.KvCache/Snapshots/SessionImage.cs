@@ -59,11 +59,24 @@ public sealed record SessionImage
         };
     }
 
-    /// <summary>Takes the place of what a cache holds by a copy of this. Belongs to the thread that owns the cache.</summary>
-    /// <param name="cache">A cache of the same model.</param>
-    /// <exception cref="ArgumentException">Its sizes or types are others; what was held is lost.</exception>
-    /// <exception cref="KvMemoryFullException">There is no room for it; what was held is lost.</exception>
-    public void Restore(SessionCache cache)
+    /// <summary>As <see cref="Capture(SessionCache, IReadOnlyList{long}, int)"/>, of a cache that is in host memory.</summary>
+    /// <param name="content">The cache.</param>
+    /// <param name="dtype">Type of keys and values.</param>
+    /// <param name="identities">What was fed into it.</param>
+    /// <param name="frozen">Tokens at the front that are compressed.</param>
+    public static SessionImage Capture(SessionContent content, ScalarType dtype, IReadOnlyList<long> identities, int frozen) => new()
+    {
+        Shape = content.Shape,
+        Dtype = dtype,
+        Identities = [.. identities],
+        Frozen = frozen,
+        Segments = content.Segments,
+        Shifts = [.. content.Shifts.All],
+        Layers = [.. content.Layers.Select(l => LayerTransfer.Capture(l, content.Shape, dtype))],
+    };
+
+    /// <summary>A copy as tensors in host memory, which a cache is made from; the caller disposes it.</summary>
+    public SessionContent ToContent()
     {
         PositionShifts shifts = new();
         foreach (PositionShift shift in Shifts)
@@ -71,7 +84,7 @@ public sealed record SessionImage
             shifts.Add(shift);
         }
 
-        using SessionContent content = new()
+        return new SessionContent
         {
             Shape = Shape,
             LogicalLength = Tokens,
@@ -79,6 +92,5 @@ public sealed record SessionImage
             Shifts = shifts,
             Layers = [.. Layers.Select(l => LayerTransfer.Entries(l, Shape, Dtype))],
         };
-        cache.Restore(content);
     }
 }

@@ -17,7 +17,8 @@ public sealed class PromptBuilder(ChatModel model)
 
     /// <summary>
     /// What <paramref name="next"/> adds after <paramref name="history"/>, whose last message is the model's answer. When the rendering of
-    /// everything begins with what the cache was fed (the rendering up to that answer, and the answer), only the rest is new.
+    /// everything begins with what the cache was fed (the rendering up to that answer, and the answer), only the rest is new. A blank between
+    /// the two is the answer's own: tokenizers that mark a text's beginning do not show it.
     /// </summary>
     /// <param name="history">Messages so far, answers included.</param>
     /// <param name="next">The user's message.</param>
@@ -26,8 +27,10 @@ public sealed class PromptBuilder(ChatModel model)
     public NextPrompt Continue(IReadOnlyList<ChatMessage> history, ChatMessage next)
     {
         string answer = string.Concat(history[^1].Parts.Select(p => p.Text));
-        string fed = model.Template.Render([.. history.Take(history.Count - 1)], true) + answer;
+        string before = model.Template.Render([.. history.Take(history.Count - 1)], true);
         string all = model.Template.Render([.. history, next], true);
+        string blank = model.Tokenizer.Decoder.Strip > 0 && all.StartsWith(before + " ", StringComparison.Ordinal) && !answer.StartsWith(' ') ? " " : "";
+        string fed = before + blank + answer;
         return all.StartsWith(fed, StringComparison.Ordinal)
             ? new NextPrompt(Tokenize(all[fed.Length..], first: false, Layouts([next])), false)
             : new NextPrompt(Tokenize(all, first: true, Layouts([.. history, next])), true);
@@ -57,7 +60,7 @@ public sealed class PromptBuilder(ChatModel model)
                 writing.AddImage();
             }
 
-            writing.AddText(piece);
+            writing.AddText(piece, continued: i == 0 && !first);
         }
 
         return writing.End();
@@ -77,9 +80,9 @@ public sealed class PromptBuilder(ChatModel model)
 
         public List<int> Ids { get; } = [];
 
-        public void AddText(string text)
+        public void AddText(string text, bool continued)
         {
-            foreach (int id in model.Tokenizer.Encode(text, parseSpecial: true))
+            foreach (int id in model.Tokenizer.Encode(text, parseSpecial: true, continued))
             {
                 if (id == model.ImageTokenId)
                 {

@@ -134,21 +134,26 @@ public sealed class InferenceEngineTests
         Assert.InRange(cancelled.Ids.Count, 1, 2999);
     }
 
-    [Fact]
-    public async Task Generate_SmallMemory_EvictsIdleSessionsAndReplaysThem()
+    [Theory]
+    [InlineData(0, CacheSource.Replayed)]
+    [InlineData(1 << 24, CacheSource.Resident)]
+    public async Task Generate_SmallMemory_IdleSessionsLeaveAndComeBack(long host, CacheSource source)
     {
         const long Room = 1 << 20;
-        using InferenceEngine engine = Start(new EngineOptions { CacheBytes = Room });
+        using InferenceEngine engine = Start(new EngineOptions { CacheBytes = Room, HostCacheBytes = host });
         EngineSession first = new(engine, "first");
         await first.Ask(What, TinyModel.Picture("garment-039"), new() { MaxTokens = 200 });
-        for (int i = 0; i < 12; i++)
+        for (int i = 0; i < 25; i++)
         {
             await new EngineSession(engine, $"other-{i}").Ask(What, TinyModel.Picture("shape-016"), new() { MaxTokens = 200 });
         }
 
         Assert.True(engine.CacheBytes <= Room);
+        CacheBytes left = engine.BytesOf("first");
+        Assert.Equal((0, host > 0), (left.Device, left.Host > 0));
         (string text, EndEvent end) = await first.Ask("What colour is the image?");
-        Assert.Equal(("yellow", CacheSource.Replayed), (text, end.Provenance.Source));
+        Assert.Equal(("yellow", source), (text, end.Provenance.Source));
+        Assert.Equal(host > 0 ? 0 : first.History[0].Ids.Count + first.History[1].Ids.Count, end.Provenance.TokensReplayed);
     }
 
     [Fact]
@@ -166,9 +171,9 @@ public sealed class InferenceEngineTests
     {
         using InferenceEngine engine = Start();
         await new EngineSession(engine, "a").Ask(What, TinyModel.Picture("garment-039"));
-        Assert.True(engine.BytesOf("a") > 0);
+        Assert.True(engine.BytesOf("a").Device > 0);
         await engine.Forget("a", TestContext.Current.CancellationToken);
-        Assert.Equal((0, 0), (engine.BytesOf("a"), engine.CacheBytes));
+        Assert.Equal((default, 0), (engine.BytesOf("a"), engine.CacheBytes));
     }
 
     private static InferenceEngine Start(EngineOptions? options = null) =>

@@ -43,7 +43,6 @@ public sealed class TextTokenizerTests
     [InlineData("id", "2000000000")]
     [InlineData("id", "-1")]
     [InlineData("content", "\"\"")]
-    [InlineData("lstrip", "true")]
     public void Load_UnusableAddedToken_IsRefused(string key, string value)
     {
         using CheckpointFolder folder = new(withWeights: false);
@@ -56,9 +55,9 @@ public sealed class TextTokenizerTests
     [InlineData("model", "{\"type\":\"BPE\",\"byte_fallback\":true}")]
     [InlineData("model", "{\"type\":\"BPE\",\"vocab\":{\"a\":2000000000},\"merges\":[]}")]
     [InlineData("model", "{\"type\":\"BPE\",\"vocab\":[],\"merges\":[]}")]
-    [InlineData("decoder", "{\"type\":\"Metaspace\"}")]
-    [InlineData("normalizer", "{\"type\":\"Lowercase\"}")]
-    [InlineData("pre_tokenizer", "{\"type\":\"Whitespace\"}")]
+    [InlineData("decoder", "{\"type\":\"WordPiece\"}")]
+    [InlineData("normalizer", "{\"type\":\"Precompiled\"}")]
+    [InlineData("pre_tokenizer", "{\"type\":\"BertPreTokenizer\"}")]
     [InlineData("pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"}}")]
     public void Load_UnsupportedPart_IsRefused(string key, string value)
     {

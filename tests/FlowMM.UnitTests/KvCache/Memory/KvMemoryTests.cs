@@ -103,14 +103,14 @@ public sealed class KvMemoryTests
         cache.Layers[1].Mark(3, [1, 1, 1]);
         using SessionContent content = cache.ToHost();
         Append(back, 5);
-        back.Restore(content);
+        Assert.True(back.TryRestore(content, 3));
         Check(back, 77);
         Assert.Equal((77, 77, SizeClass.For(77)), (back.LogicalLength, back.Layers[2].Length, back.Layers[2].Capacity));
         using DisposeScope scope = NewDisposeScope();
         Assert.Equal(6, back.Layers[1].Modalities.sum().item<long>());
         elsewhere.CheckIntegrity([back]);
         using SessionCache other = new(new CacheShape(3, 4, 2, 16), CPU, ScalarType.Float32);
-        Assert.Throws<ArgumentException>(() => other.Restore(content));
+        Assert.Throws<ArgumentException>(() => other.TryRestore(content, 0));
     }
 
     [Fact]

@@ -1,0 +1,116 @@
+using System.Diagnostics;
+using FlowMM.Abstractions;
+using FlowMM.Model;
+
+namespace FlowMM.Engine;
+
+/// <summary>Lets a waiting sequence in: finds what its session's cache holds of its history, and reserves room for the first run to compute.</summary>
+internal sealed class Admission(ChatModel model, ResidentSessions sessions, Func<MergingTurn> newMerging)
+{
+    // Room beyond the prompt that a sequence starts with, so that it does not have to leave again for the next tokens.
+    private const int Slack = 32;
+
+    /// <summary>Starts a sequence, or lets one go on that had to leave the device.</summary>
+    /// <returns>True when it does not wait any longer: it can run, or it was ended. False when there is no room.</returns>
+    public bool TryStart(Sequence sequence)
+    {
+        if (sequence.Resident is { } left)
+        {
+            return sessions.TryReserve(left, sequence.NextTokens + Slack);
+        }
+
+        if (Refusal(sequence) is { } refusal)
+        {
+            sequence.Fail(refusal);
+            return true;
+        }
+
+        ResidentSession? resident = sessions.Find(sequence.Input.Session);
+        int reused = resident?.Common(sequence.Wanted, Boundaries(sequence.Runs)) ?? -1;
+        if (resident is not null && reused < 0)
+        {
+            sessions.Remove(resident.Key);
+            resident = null;
+        }
+
+        return resident is null ? TryOpen(sequence) : TryContinue(sequence, resident, reused);
+    }
+
+    private bool TryOpen(Sequence sequence)
+    {
+        ResidentSession fresh = sessions.Open(sequence.Input.Session);
+        Prefill prefill = new(sequence.Runs, 0);
+        if (!sessions.TryReserve(fresh, prefill.Remaining + Slack))
+        {
+            sessions.Remove(fresh.Key);
+            return false;
+        }
+
+        Begin(sequence, fresh, prefill, 0);
+        return true;
+    }
+
+    private bool TryContinue(Sequence sequence, ResidentSession resident, int reused)
+    {
+        Prefill prefill = new(sequence.Runs, reused);
+        long began = Stopwatch.GetTimestamp(), host = resident.Host?.Bytes ?? 0;
+        int more = Math.Max(0, prefill.Remaining + Slack - (resident.Fed.Count - reused));
+        if (!sessions.TryReserve(resident, more))
+        {
+            return false;
+        }
+
+        resident.Busy = true;
+        resident.Keep(reused);
+        sequence.WasResident = true;
+        sequence.Arrival = resident.Arrival
+            ?? (host > 0 ? new CacheArrival(CacheSource.Restored, host, Stopwatch.GetElapsedTime(began).TotalMilliseconds) : null);
+        resident.Arrival = null;
+        Begin(sequence, resident, prefill, reused);
+        return true;
+    }
+
+    private void Begin(Sequence sequence, ResidentSession resident, Prefill prefill, int reused)
+    {
+        int history = sequence.Wanted.Length - sequence.Input.Prompt.Ids.Count;
+        sequence.Resident = resident;
+        sequence.Merging = newMerging();
+        sequence.Reused = Math.Min(reused, history);
+        sequence.Replayed = history - sequence.Reused;
+        sequence.Prefill = prefill;
+        sequence.Start();
+        sessions.Publish(resident);
+    }
+
+    private RefusedException? Refusal(Sequence sequence)
+    {
+        if (sessions.Find(sequence.Input.Session) is { Busy: true })
+        {
+            return new RefusedException(ErrorCode.FailedPrecondition, "Another turn of this session is running.");
+        }
+
+        bool merged = sequence.Input.Prompt.Merging is { Method: not "full" };
+        int most = merged
+            ? sequence.Runs.Max(r => r.Ids.Count)
+            : Math.Min(sequence.Wanted.Length + sequence.Input.Sampling.MaxTokens, model.ContextLength);
+        long bytes = most * model.CacheShape.BytesPerToken(model.Dtype);
+        return bytes <= sessions.Memory.Limit
+            ? null
+            : new RefusedException(ErrorCode.ResourceExhausted, $"The turn needs {bytes:N0} bytes of cache; the node has {sessions.Memory.Limit:N0}.");
+    }
+
+    /// <summary>Tokens before each run that must be computed whole, because it is merged as one segment.</summary>
+    private static IEnumerable<(int Start, int End)> Boundaries(IEnumerable<TokenRun> runs)
+    {
+        int at = 0;
+        foreach (TokenRun run in runs)
+        {
+            if (run.Merging is { Method: not "full" })
+            {
+                yield return (at, at + run.Ids.Count);
+            }
+
+            at += run.Ids.Count;
+        }
+    }
+}
