@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using FlowMM.Abstractions;
 using FlowMM.Model;
 
@@ -53,7 +52,6 @@ internal sealed class Admission(ChatModel model, ResidentSessions sessions, Func
     private bool TryContinue(Sequence sequence, ResidentSession resident, int reused)
     {
         Prefill prefill = new(sequence.Runs, reused);
-        long began = Stopwatch.GetTimestamp(), host = resident.Host?.Bytes ?? 0;
         int more = Math.Max(0, prefill.Remaining + Slack - (resident.Fed.Count - reused));
         if (!sessions.TryReserve(resident, more))
         {
@@ -63,9 +61,7 @@ internal sealed class Admission(ChatModel model, ResidentSessions sessions, Func
         resident.Busy = true;
         resident.Keep(reused);
         sequence.WasResident = true;
-        sequence.Arrival = resident.Arrival
-            ?? (host > 0 ? new CacheArrival(CacheSource.Restored, host, Stopwatch.GetElapsedTime(began).TotalMilliseconds) : null);
-        resident.Arrival = null;
+        (sequence.Arrival, resident.Arrival) = (resident.Arrival, null);
         Begin(sequence, resident, prefill, reused);
         return true;
     }

@@ -1,6 +1,8 @@
 using FlowMM.Abstractions;
 using FlowMM.ClusterTests.Hosting;
+using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Store;
+using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 using Xunit;
 
@@ -12,26 +14,28 @@ public sealed class StoreTests : IDisposable
     private static readonly SessionKey Key = new("tenant", "session");
     private readonly RedisServer _redis = new();
     private readonly ConnectionMultiplexer _connection;
+    private readonly BlobStore _blobs;
     private readonly RedisSessionStore _store;
 
     public StoreTests()
     {
         _connection = ConnectionMultiplexer.Connect(_redis.Connection);
-        _store = new RedisSessionStore(_connection);
+        _blobs = Blobs();
+        _store = new RedisSessionStore(_connection, _blobs);
     }
 
     [Fact]
     public async Task Create_Twice_ChangesNothingTheSecondTime()
     {
-        Assert.True(await _store.Create(Key, Session("first")));
-        Assert.False(await _store.Create(Key, Session("second")));
+        Assert.True(await _store.Create(Key, Session("first"), null));
+        Assert.False(await _store.Create(Key, Session("second"), null));
         Assert.Equal("first", (await _store.Load(Key))!.Spec.System);
     }
 
     [Fact]
     public async Task Commit_StaleEpoch_IsRefused()
     {
-        await _store.Create(Key, Session(""));
+        await _store.Create(Key, Session(""), null);
         Assert.True(await _store.Accept(Key, 0, Accepted("a"), [ImmutableBytes.Of([1, 2])]));
         Assert.True(await _store.Commit(Key, 0, Record("a")));
         Assert.False(await _store.Commit(Key, 0, Record("b")));
@@ -43,7 +47,7 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task Accept_ThenLoad_ShowsThePendingTurnAndItsPictures()
     {
-        await _store.Create(Key, Session(""));
+        await _store.Create(Key, Session(""), null);
         ImmutableBytes image = ImmutableBytes.Of([1, 2, 3]);
         await _store.Accept(Key, 0, Accepted("a"), [image]);
         Assert.Equal("a", (await _store.Load(Key))!.Pending!.TurnId);
@@ -54,7 +58,7 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task Commit_DeletedSession_IsRefusedAndLeavesNoKey()
     {
-        await _store.Create(Key, Session(""));
+        await _store.Create(Key, Session(""), null);
         await _store.Accept(Key, 0, Accepted("a"), [ImmutableBytes.Of([1])]);
         await _store.Delete(Key);
         Assert.False(await _store.Commit(Key, 0, Record("a")));
@@ -64,8 +68,8 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task Commit_FromTwoOwners_OneWins()
     {
-        await _store.Create(Key, Session(""));
-        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => new RedisSessionStore(_connection).Commit(Key, 0, Record($"{i}"))));
+        await _store.Create(Key, Session(""), null);
+        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => new RedisSessionStore(_connection, _blobs).Commit(Key, 0, Record($"{i}"))));
         Assert.Single(won, w => w);
         Assert.Single((await _store.Load(Key))!.Turns);
     }
@@ -75,6 +79,8 @@ public sealed class StoreTests : IDisposable
         _connection.Dispose();
         _redis.Dispose();
     }
+
+    private BlobStore Blobs() => new(new BulkConnection(_redis.Connection), Options.Create(new StoreSettings()), TimeProvider.System);
 
     private static SessionRecord Session(string system) => new()
     {
