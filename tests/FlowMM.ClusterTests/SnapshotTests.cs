@@ -113,7 +113,7 @@ public sealed class SnapshotTests
             Damage Of(string name, SnapshotRefusal refusal, byte[]? bad) => new(
                 $"{name} of chunk {i}",
                 refusal,
-                (_, _) => bad is null ? store.Database.KeyDeleteAsync(key) : store.Database.StringSetAsync(key, bad, keepTtl: true),
+                (_, _) => bad is null ? store.Database.KeyDeleteAsync(key) : store.Database.StringSetAsync(key, bad, TimeSpan.FromHours(1)),
                 () => store.Database.StringSetAsync(key, good));
             damages.AddRange(((int[])[0, 4, 6, 8, 12, 16, 20, 24, 32, 48, 56, good.Length - 1]).Select(at => Of($"byte {at}", SnapshotRefusal.ChunkDamaged, Flip(good, at))));
             damages.Add(Of("truncation", SnapshotRefusal.ChunkDamaged, good[..^1]));
