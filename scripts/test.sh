@@ -67,6 +67,7 @@ step "Tools"
 install_missing
 (cd scripts/buf && npm ci --no-fund --no-audit --silent)
 (cd tests/FlowMM.EndToEndTests/client && npm ci --no-fund --no-audit --silent)
+(cd tests/FlowMM.ParityTests/published && npm ci --no-fund --no-audit --silent)
 
 step "Restore"
 dotnet restore --locked-mode

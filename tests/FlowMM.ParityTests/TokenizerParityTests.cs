@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Json;
 using FlowMM.Model;
 using Xunit;
@@ -9,18 +10,8 @@ public sealed class TokenizerParityTests
 {
     public static TheoryData<string> Files()
     {
-        TheoryData<string> files = [];
         string folder = Path.Combine(Goldens.Root, "tokenizers");
-        foreach (string path in Directory.Exists(folder) ? Directory.GetFiles(folder, "*.json") : [])
-        {
-            string model = Path.Combine(Goldens.Root, Path.GetFileNameWithoutExtension(path), "model");
-            if (File.Exists(Path.Combine(model, "tokenizer.json")))
-            {
-                files.Add(Path.GetFileNameWithoutExtension(path));
-            }
-        }
-
-        return files;
+        return [.. Directory.Exists(folder) ? Directory.GetFiles(folder, "*.json").Select(f => Path.GetFileNameWithoutExtension(f)) : []];
     }
 
     [Theory(SkipTestWithoutData = true)]
@@ -68,7 +59,12 @@ public sealed class TokenizerParityTests
         }
     }
 
-    private static (TextTokenizer Tokenizer, JsonElement Golden) Open(string name) => (
-        TextTokenizer.Load(Path.Combine(Goldens.Root, name, "model")),
-        JsonDocument.Parse(File.ReadAllText(Path.Combine(Goldens.Root, "tokenizers", name + ".json"))).RootElement);
+    /// <summary>The tokenizer whose digest the golden file states, and that file.</summary>
+    private static (TextTokenizer Tokenizer, JsonElement Golden) Open(string name)
+    {
+        string beside = Path.Combine(Goldens.Root, name, "model"), folder = Directory.Exists(beside) ? beside : Goldens.Published(name);
+        JsonElement golden = Goldens.Text(Path.Combine(Goldens.Root, "tokenizers"), name + ".json");
+        Assert.Equal(golden.GetProperty("sha256").GetString(), Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(Path.Combine(folder, "tokenizer.json")))));
+        return (TextTokenizer.Load(folder), golden);
+    }
 }

@@ -27,6 +27,13 @@ public sealed class EvalFolder
     /// <summary>Names of the sets, those with the fewest pictures in their first conversation first.</summary>
     public IReadOnlyList<string> Sets { get; }
 
+    /// <summary>Several sets, in the order named.</summary>
+    /// <param name="sets">Names; null: all.</param>
+    /// <param name="limit">Most conversations of a set; null: all.</param>
+    /// <exception cref="CommandException">There is no such set, or a line is wrong.</exception>
+    public IReadOnlyDictionary<string, IReadOnlyList<EvalConversation>> Read(IReadOnlyList<string>? sets, int? limit) =>
+        (sets ?? Sets).Distinct().ToDictionary(s => s, s => Read(s, limit));
+
     /// <summary>The conversations of a set.</summary>
     /// <param name="set">One of <see cref="Sets"/>.</param>
     /// <param name="limit">Most conversations to read; null: all.</param>

@@ -59,8 +59,24 @@ public sealed class EvalModel(ChatModel model, EvalFolder folder) : IDisposable
         return model.EndIds.Contains(ids[0]) ? ids[1..] : ids;
     }
 
+    /// <summary>What a report says it was made with: program, model and type.</summary>
+    public string MadeWith => $"flowmm eval, {model.Name} {model.Digest[..12]}, {model.Dtype.ToString().ToLowerInvariant()}";
+
     /// <summary>The token whose rows pictures take; null for a text model.</summary>
     public int? ImageTokenId => model.ImageTokenId;
+
+    /// <summary>Sizes of the model's cache.</summary>
+    public KvCache.CacheShape Shape => model.CacheShape;
+
+    /// <summary>A picture's file bytes.</summary>
+    /// <param name="name">As conversations name it.</param>
+    /// <exception cref="IOException">It cannot be read.</exception>
+    public byte[] Picture(string name) => folder.Picture(name);
+
+    /// <summary>A prompt of a conversation, with the rows of its pictures.</summary>
+    /// <param name="conversation">The conversation.</param>
+    /// <param name="ids">Tokens that hold all of its pictures.</param>
+    public SegmentInput Input(EvalConversation conversation, int[] ids) => new(ids, () => ImageRows(conversation));
 
     /// <summary>The ids of the opening of a first user message, up to where its question begins.</summary>
     /// <param name="conversation">The conversation.</param>

@@ -18,7 +18,6 @@ internal sealed class OutputMoments : IDisposable
     private static readonly Scalar Zero = 0;
     private static readonly Scalar Two = 2;
 
-    private readonly IRowMath _math;
     private readonly Tensor _values;
     private readonly Tensor _mass;
     private readonly Tensor _weighted;
@@ -28,15 +27,13 @@ internal sealed class OutputMoments : IDisposable
     private readonly int _sink;
 
     /// <summary>Prepares the entries.</summary>
-    /// <param name="math">Row math of the device.</param>
     /// <param name="values">[n, D] f32.</param>
     /// <param name="beta">[n].</param>
     /// <param name="exps">[n, C] a first block, from which the most attended entry is told.</param>
     /// <param name="block">Its queries.</param>
-    internal OutputMoments(IRowMath math, Tensor values, double[] beta, Tensor exps, QueryBlock block)
+    internal OutputMoments(Tensor values, double[] beta, Tensor exps, QueryBlock block)
     {
         using DisposeScope scope = NewDisposeScope();
-        _math = math;
         (long n, long width) = (values.shape[0], values.shape[1]);
         _mass = tensor([.. beta.Select(b => (float)Math.Exp(b))], dtype: float32).to(values.device); // [n]
         _sink = (int)(exps.mv(block.WeightRow / exps.sum(dim: 0)) * _mass).argmax().item<long>();
@@ -56,7 +53,7 @@ internal sealed class OutputMoments : IDisposable
     {
         using DisposeScope scope = NewDisposeScope();
         long n = exps.shape[0];
-        Tensor rest = _math.Totals(exps, _mass, _sink); // [C]
+        Tensor rest = TensorRowMath.Totals(exps, _mass, _sink); // [C]
         Tensor total = rest.Plus(exps[_sink] * _mass[_sink]);
         if (total.min().item<float>() < LeastMass)
         {
@@ -76,10 +73,10 @@ internal sealed class OutputMoments : IDisposable
             using DisposeScope inner = NewDisposeScope();
             long count = Math.Min(tile, n - start);
             Tensor squares = scratch.narrow(0, 0, count);
-            List<IRowMath.Pair> dominant = _math.Squares(
+            List<TensorRowMath.Pair> dominant = TensorRowMath.Squares(
                 exps.narrow(0, start, count), _mass.narrow(0, start, count), columns, squares, _sums.narrow(0, start, count));
             _moments.narrow(0, start, count).addmm_(squares, factors, 1, 1);
-            foreach (IRowMath.Pair pair in dominant)
+            foreach (TensorRowMath.Pair pair in dominant)
             {
                 int key = (int)start + pair.Key;
                 _direct[key] += differences.Of(key, pair, key == _sink);
@@ -121,7 +118,7 @@ internal sealed class OutputMoments : IDisposable
         private readonly int _width = (int)values.shape[1];
 
         /// <summary>The pair's weighted squared change; <paramref name="sink"/>: 1 - p is known from what the others hold.</summary>
-        internal double Of(int key, IRowMath.Pair pair, bool sink)
+        internal double Of(int key, TensorRowMath.Pair pair, bool sink)
         {
             ReadOnlySpan<float> v = MemoryMarshal.Cast<byte, float>(values.bytes).Slice(key * _width, _width);
             ReadOnlySpan<float> o = MemoryMarshal.Cast<byte, float>(outputs.bytes);

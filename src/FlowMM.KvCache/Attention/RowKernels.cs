@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace FlowMM.KvCache;
 
-/// <summary>The vector loops of <see cref="CpuRowMath"/> and of key matching, over memory of contiguous CPU tensors.</summary>
+/// <summary>The vector loops of <see cref="CpuRows"/> and of key matching, over memory of contiguous CPU tensors.</summary>
 internal static unsafe class RowKernels
 {
     /// <summary>Lanes of a vector.</summary>
@@ -40,31 +40,11 @@ internal static unsafe class RowKernels
     internal static Vector512<float> From(int first, int column) =>
         Vector512.GreaterThanOrEqual(LaneIndex + Vector512.Create(column), Vector512.Create(first)).AsSingle();
 
-    /// <summary>For each row the first column within <paramref name="tie"/> of the largest, and the largest.</summary>
-    internal static void Nearest(Tensor similar, float tie, Span<int> found, Span<float> top)
+    /// <summary>The first element within <paramref name="tie"/> of the largest, and the largest.</summary>
+    internal static (int At, float Largest) Nearest(float* row, int n, float tie)
     {
-        (int rows, int columns) = ((int)similar.shape[0], (int)similar.shape[1]);
-        float* data = Data(similar);
-        int[] index = new int[rows];
-        float[] largest = new float[rows];
-        Parallel.For(0, (rows + 31) / 32, stripe =>
-        {
-            for (int r = stripe * 32; r < Math.Min(rows, (stripe + 1) * 32); r++)
-            {
-                largest[r] = Max(data + ((long)r * columns), columns);
-                index[r] = FirstAtLeast(data + ((long)r * columns), columns, largest[r] - tie);
-            }
-        });
-        index.CopyTo(found);
-        largest.CopyTo(top);
-    }
-
-    /// <summary>Runs over stripes of columns, one a processor, each a multiple of the lanes wide.</summary>
-    internal static void Stripes(int columns, Action<int, int> body)
-    {
-        int vectors = columns / Lanes;
-        int stripes = Math.Min(vectors, Environment.ProcessorCount);
-        Parallel.For(0, stripes, s => body(s * vectors / stripes * Lanes, (s + 1) * vectors / stripes * Lanes));
+        float largest = Max(row, n);
+        return (FirstAtLeast(row, n, largest - tie), largest);
     }
 
     private static float Max(float* row, int n)

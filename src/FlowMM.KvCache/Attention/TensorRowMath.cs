@@ -3,18 +3,23 @@ using static TorchSharp.torch;
 
 namespace FlowMM.KvCache;
 
-/// <summary>Row math by tensor operations, for devices whose memory the CPU cannot walk.</summary>
-internal sealed class TensorRowMath : IRowMath
+/// <summary>
+/// What <see cref="TensorRows"/> does to blocks of attention rows between the matrix products. Blocks are key-major, [L, C]: one row a key,
+/// one column an observed query, so that entries leave by whole rows and equal keys are reduced in the same order. f32, contiguous.
+/// </summary>
+internal static class TensorRowMath
 {
     // A Scalar that only the call sees may be finalised while native code reads it: see Sums.
     private static readonly Scalar Zero = 0;
     private static readonly Scalar Hidden = float.NegativeInfinity;
     private static readonly Scalar Visual = Modality.Visual;
-    private static readonly Scalar Dominant = IRowMath.Dominant;
+    private static readonly Scalar Dominant = ChangedEntries.Dominant;
     private static readonly Scalar LeastLeft = 1e-3;
 
-    /// <inheritdoc/>
-    public CausalMass Causal(Tensor logits, CausalView view)
+    /// <summary>Sums of exp(logit - max) over the keys that each column sees, by modality.</summary>
+    /// <param name="logits">[L, C]; unchanged.</param>
+    /// <param name="view">Who sees what.</param>
+    internal static CausalMass Causal(Tensor logits, CausalView view)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor seen = Seen(logits, view);
@@ -33,8 +38,13 @@ internal sealed class TensorRowMath : IRowMath
             Host(ofVisual.narrow(0, 0, sinks).sum(dim: 0)));
     }
 
-    /// <inheritdoc/>
-    public void AddColumns(Tensor logits, CausalView view, CausalMass mass, float[] weight, double[] sums)
+    /// <summary>Adds to each key its causal probability, weighted and summed over the columns.</summary>
+    /// <param name="logits">[L, C]; unchanged.</param>
+    /// <param name="view">Who sees what.</param>
+    /// <param name="mass">The columns' sums.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="sums">[L]; added to.</param>
+    internal static void AddColumns(Tensor logits, CausalView view, CausalMass mass, float[] weight, double[] sums)
     {
         using DisposeScope scope = NewDisposeScope();
         Device device = logits.device;
@@ -47,15 +57,20 @@ internal sealed class TensorRowMath : IRowMath
         }
     }
 
-    /// <inheritdoc/>
-    public void Exponentiate(Tensor logits)
+    /// <summary>exp(logit - the column's max), in place.</summary>
+    /// <param name="logits">[L, C].</param>
+    internal static void Exponentiate(Tensor logits)
     {
         using DisposeScope scope = NewDisposeScope();
         logits.sub_(logits.amax([0], keepdim: true)).exp_();
     }
 
-    /// <inheritdoc/>
-    public Tensor Totals(Tensor exps, Tensor mass, int but)
+    /// <summary>Sum of exp * mass over the keys but one, of each column.</summary>
+    /// <param name="exps">[n, C].</param>
+    /// <param name="mass">[n] exp(beta).</param>
+    /// <param name="but">The key that is left out.</param>
+    /// <returns>[C] in the current dispose scope.</returns>
+    internal static Tensor Totals(Tensor exps, Tensor mass, int but)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor others = mass.clone();
@@ -63,8 +78,14 @@ internal sealed class TensorRowMath : IRowMath
         return exps.t().mv(others).MoveToOuterDisposeScope();
     }
 
-    /// <inheritdoc/>
-    public List<IRowMath.Pair> Squares(Tensor exps, Tensor mass, Tensor columns, Tensor squares, Tensor sums)
+    /// <summary>(p / (1 - p))^2 of a tile of keys, with p = exp * mass / Z, and sums over the columns.</summary>
+    /// <param name="exps">[n, C] rows of the tile.</param>
+    /// <param name="mass">[n] exp(beta).</param>
+    /// <param name="columns">[3, C]: 1 / Z, the weight a, a |o|^2.</param>
+    /// <param name="squares">[n, C]; overwritten; 0 for the pairs that are returned.</param>
+    /// <param name="sums">[n, 3]: a p, a square, a |o|^2 square are added.</param>
+    /// <returns>The pairs whose p exceeds <see cref="ChangedEntries.Dominant"/>, which sums of products would resolve too coarsely; ascending.</returns>
+    internal static List<Pair> Squares(Tensor exps, Tensor mass, Tensor columns, Tensor squares, Tensor sums)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor p = exps * mass.unsqueeze(1) * columns[0]; // [n, C]
@@ -78,11 +99,13 @@ internal sealed class TensorRowMath : IRowMath
 
         long[] at = dominant.nonzero().cpu().contiguous().data<long>().ToArray(); // [pairs, 2]
         float[] large = p.masked_select(dominant).cpu().data<float>().ToArray();
-        return [.. large.Select((value, n) => new IRowMath.Pair((int)at[2 * n], (int)at[(2 * n) + 1], value))];
+        return [.. large.Select((value, n) => new Pair((int)at[2 * n], (int)at[(2 * n) + 1], value))];
     }
 
-    /// <inheritdoc/>
-    public void Retain(IReadOnlyList<Tensor> blocks, int[] kept)
+    /// <summary>Moves the rows <paramref name="kept"/> of each block to its start.</summary>
+    /// <param name="blocks">[L, C] each.</param>
+    /// <param name="kept">Ascending rows.</param>
+    internal static void Retain(IReadOnlyList<Tensor> blocks, int[] kept)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor rows = tensor(kept, dtype: int64).to(blocks[0].device);
@@ -91,6 +114,12 @@ internal sealed class TensorRowMath : IRowMath
             block.narrow(0, 0, kept.Length).copy_(block.index_select(0, rows));
         }
     }
+
+    /// <summary>A key that takes much of a column's attention.</summary>
+    /// <param name="Key">Row of the tile.</param>
+    /// <param name="Column">Column of the block.</param>
+    /// <param name="P">Its probability.</param>
+    internal readonly record struct Pair(int Key, int Column, float P);
 
     private static Tensor Seen(Tensor logits, CausalView view)
     {

@@ -12,8 +12,8 @@ public sealed class LayerCompressor : IDisposable
 {
     private readonly Workspace _workspace = new();
 
-    /// <summary>Row math to use whatever the device; null: the device's own.</summary>
-    internal IRowMath? RowMath { get; init; }
+    /// <summary>True to compute rows by tensor operations even where the CPU could.</summary>
+    internal bool ByTensors { get; init; }
 
     /// <summary>Statistics alone: what <paramref name="needs"/> names.</summary>
     /// <param name="segment">The segment.</param>
@@ -21,7 +21,7 @@ public sealed class LayerCompressor : IDisposable
     /// <param name="needs">What to measure.</param>
     public LayerStatistics Measure(LayerSegment segment, MergingPlanOptions options, Evidence needs)
     {
-        using LayerWork work = new(segment, options, needs, (_workspace, RowMath));
+        using LayerWork work = new(segment, options, needs, (_workspace, ByTensors));
         return work.Statistics;
     }
 
@@ -42,7 +42,7 @@ public sealed class LayerCompressor : IDisposable
         long start = Stopwatch.GetTimestamp();
         Evidence needs = policy.Needs(options);
         needs |= needs.HasFlag(Evidence.OutputChange) || policy is FullPolicy ? Evidence.None : Evidence.Importance;
-        using LayerWork work = new(segment, options, needs, (_workspace, RowMath));
+        using LayerWork work = new(segment, options, needs, (_workspace, ByTensors));
         work.Clock.Observe = Stopwatch.GetElapsedTime(start).TotalMilliseconds - work.Clock.Rank;
         if (budget < length)
         {

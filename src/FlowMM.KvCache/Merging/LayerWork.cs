@@ -9,23 +9,29 @@ internal sealed class LayerWork : IDisposable
 {
     private readonly LayerSegment _segment;
     private readonly MergingPlanOptions _options;
-    private readonly HeadRows[] _rows;
+    private readonly IHeadRows[] _rows;
     private readonly HeadEntries[] _heads;
     private readonly int _length;
+    private readonly bool _tensors;
     private readonly double[][] _rank;
     private readonly double[][] _weight;
     private int _round;
 
     /// <summary>Copies the segment to f32 and measures it.</summary>
-    internal LayerWork(LayerSegment segment, MergingPlanOptions options, Evidence needs, (Workspace Workspace, IRowMath? Math) means)
+    internal LayerWork(LayerSegment segment, MergingPlanOptions options, Evidence needs, (Workspace Workspace, bool Tensors) means)
     {
         (_segment, _options) = (segment, options);
         int groups = (int)segment.Keys.shape[0];
         _length = (int)segment.Keys.shape[1];
         int group = (int)(segment.Queries.Proxies.shape[0] / groups);
         _heads = [.. Enumerable.Range(0, groups).Select(Entries)];
-        IRowMath math = means.Math is not null ? means.Math : segment.Keys.device_type == DeviceType.CPU ? new CpuRowMath() : new TensorRowMath();
-        _rows = [.. _heads.Select((head, h) => new HeadRows(math, segment.Queries, (h, group), head.Keys))];
+        _tensors = means.Tensors || segment.Keys.device_type != DeviceType.CPU;
+        _rows =
+        [
+            .. _heads.Select((head, h) => _tensors
+                ? (IHeadRows)new TensorRows(segment.Queries, (h, group), head.Keys)
+                : new CpuRows(means.Workspace, segment.Queries, (h, group), head.Keys)),
+        ];
         HeadEvidence[] looks = Look(needs, group, means.Workspace);
         (_rank, _weight) = Rank(looks, needs);
         Statistics = Summary(looks);
@@ -51,18 +57,28 @@ internal sealed class LayerWork : IDisposable
             return;
         }
 
-        for (int h = 0; h < _heads.Length; h++)
+        long start = Stopwatch.GetTimestamp();
+        for (int h = 0; h < _heads.Length && _round > 0; h++)
         {
-            if (_round > 0)
-            {
-                long start = Stopwatch.GetTimestamp();
-                (_rank[h], _weight[h]) = _rows[h].OutputChange(_heads[h].Values, _heads[h].Beta);
-                Clock.Rank += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-            }
-
-            MergeHead(policy, entries, least, h);
+            (_rank[h], _weight[h]) = _rows[h].OutputChange(_heads[h].Values, _heads[h].Beta);
         }
 
+        long ranked = Stopwatch.GetTimestamp();
+        HeadPlan[] plans = new HeadPlan[_heads.Length];
+        Parallel.For(0, plans.Length, h =>
+        {
+            using KeyGeometry geometry = new(_heads[h].Keys, _tensors);
+            plans[h] = policy.Plan(View(h, least, geometry), entries, _options);
+        });
+        long planned = Stopwatch.GetTimestamp();
+        for (int h = 0; h < plans.Length; h++)
+        {
+            Merge(h, plans[h]);
+        }
+
+        Clock.Rank += Stopwatch.GetElapsedTime(start, ranked).TotalMilliseconds;
+        Clock.Plan += Stopwatch.GetElapsedTime(ranked, planned).TotalMilliseconds;
+        Clock.Merge += Stopwatch.GetElapsedTime(planned).TotalMilliseconds;
         _round++;
     }
 
@@ -126,7 +142,7 @@ internal sealed class LayerWork : IDisposable
     {
         long elements = needs.HasFlag(Evidence.OutputChange) ? _rows.Sum(r => r.Elements) : 0;
         bool remember = elements <= Workspace.Most;
-        workspace.Reset(remember ? elements : 0, _segment.Keys.device);
+        workspace.Reset(remember ? elements : 0);
 
         // Without samples, attention summed over the samples is that of the proxies.
         bool sampled = _segment.Queries.SamplePositions.Length > 0;
@@ -135,7 +151,7 @@ internal sealed class LayerWork : IDisposable
         [
             .. _rows.Select((rows, h) => rows.Look(
                 new CausalQuestion(ask, _heads[h].Modality, [.. _heads[h].Beta.Select(b => (float)b)], _options.Sinks, group, _segment.Queries.ProxyPositions.Length),
-                remember ? workspace : null)),
+                remember)),
         ];
     }
 
@@ -187,19 +203,13 @@ internal sealed class LayerWork : IDisposable
         };
     }
 
-    private void MergeHead(IMergePolicy policy, int entries, int least, int h)
+    private void Merge(int h, HeadPlan plan)
     {
-        long start = Stopwatch.GetTimestamp();
-        using KeyGeometry geometry = new(_heads[h].Keys);
-        HeadPlan plan = policy.Plan(View(h, least, geometry), entries, _options);
-        long planned = Stopwatch.GetTimestamp();
-        Clock.Plan += Stopwatch.GetElapsedTime(start, planned).TotalMilliseconds;
         HeadEntries merged = ClusterMerge.Apply(_heads[h], plan, _weight[h]);
         bool sameKeys = plan.Mode is not (MergeMode.PivotMean or MergeMode.SimilarityMean or MergeMode.Gaussian);
         _rows[h].Retain(HeadPlan.Where(plan.Kept), merged.Keys, sameKeys);
         _heads[h].Dispose();
         _heads[h] = merged;
-        Clock.Merge += Stopwatch.GetElapsedTime(planned).TotalMilliseconds;
     }
 
     private HeadView View(int h, int least, KeyGeometry geometry) => new()

@@ -17,13 +17,22 @@ public sealed class KeyGeometry : IDisposable
     private static readonly Scalar Beyond = int.MaxValue;
 
     private readonly Tensor _unit;
+    private readonly bool _byTensors;
 
     /// <summary>Normalises the keys; a zero key stays zero.</summary>
     /// <param name="keys">[L, D] f32, any device.</param>
     public KeyGeometry(Tensor keys)
+        : this(keys, byTensors: false)
+    {
+    }
+
+    /// <summary>The same; <paramref name="byTensors"/>: by tensor operations even where the CPU could.</summary>
+    internal KeyGeometry(Tensor keys, bool byTensors)
     {
         using DisposeScope scope = NewDisposeScope();
-        _unit = (keys / keys.norm(1, keepdim: true, p: 2).clamp_min(LeastNorm)).DetachFromDisposeScope(); // [L, D]
+        _byTensors = byTensors || keys.device_type != DeviceType.CPU;
+        Tensor unit = _byTensors ? keys / keys.norm(1, keepdim: true, p: 2).clamp_min(LeastNorm) : NearestKeys.Unit(keys); // [L, D]
+        _unit = unit.DetachFromDisposeScope();
     }
 
     /// <summary>For each source the target of highest cosine (Eq. 9).</summary>
@@ -31,32 +40,16 @@ public sealed class KeyGeometry : IDisposable
     /// <param name="targets">Positions, ascending.</param>
     public KeyMatch Match(int[] sources, int[] targets)
     {
-        int[] found = new int[sources.Length];
-        float[] cosine = new float[sources.Length];
-        if (targets.Length == 0 || sources.Length == 0)
+        if (targets.Length > 0 && sources.Length > 0)
         {
-            Array.Fill(found, -1);
-            Array.Fill(cosine, float.NegativeInfinity);
-            return new KeyMatch(found, cosine);
+            return _byTensors ? MatchByTensors(sources, targets) : NearestKeys.Match(_unit, sources, targets, Tie);
         }
 
-        using DisposeScope scope = NewDisposeScope();
-        Tensor columns = Rows(targets).t(); // [D, T]
-        int rows = Math.Max(16, BlockElements / targets.Length);
-        for (int start = 0; start < sources.Length; start += rows)
-        {
-            using DisposeScope block = NewDisposeScope();
-            int n = Math.Min(rows, sources.Length - start);
-            Tensor similar = Rows(sources.AsSpan(start, n).ToArray()).mm(columns); // [n, T]
-            Nearest(similar, found.AsSpan(start, n), cosine.AsSpan(start, n));
-        }
-
-        for (int i = 0; i < found.Length; i++)
-        {
-            found[i] = targets[found[i]];
-        }
-
-        return new KeyMatch(found, cosine);
+        int[] none = new int[sources.Length];
+        float[] least = new float[sources.Length];
+        Array.Fill(none, -1);
+        Array.Fill(least, float.NegativeInfinity);
+        return new KeyMatch(none, least);
     }
 
     /// <summary>Cosine of each key to its successor, [n - 1], of the first n keys.</summary>
@@ -73,19 +66,26 @@ public sealed class KeyGeometry : IDisposable
     private Tensor Rows(int[] positions) =>
         _unit.index_select(0, tensor(positions, dtype: int64).to(_unit.device));
 
-    private static void Nearest(Tensor similar, Span<int> found, Span<float> cosine)
+    private KeyMatch MatchByTensors(int[] sources, int[] targets)
     {
-        if (similar.device_type == DeviceType.CPU)
+        (int[] found, float[] cosine) = (new int[sources.Length], new float[sources.Length]);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor columns = Rows(targets).t(); // [D, T]
+        using Scalar count = targets.Length;
+        Tensor order = arange(count, int32, _unit.device); // [T]
+        int rows = Math.Max(16, BlockElements / targets.Length);
+        for (int start = 0; start < sources.Length; start += rows)
         {
-            RowKernels.Nearest(similar, Tie, found, cosine);
-            return;
+            using DisposeScope block = NewDisposeScope();
+            int n = Math.Min(rows, sources.Length - start);
+            Tensor similar = Rows(sources.AsSpan(start, n).ToArray()).mm(columns); // [n, T]
+            Tensor top = similar.amax([1], keepdim: true); // [n, 1]
+            Tensor at = order.expand_as(similar);
+            Tensor first = where(similar.ge(top.sub(TieGap)), at, full_like(at, Beyond)).amin([1]); // [n]
+            first.cpu().data<int>().ToArray().CopyTo(found, start);
+            top.cpu().data<float>().ToArray().CopyTo(cosine, start);
         }
 
-        Tensor top = similar.amax([1], keepdim: true); // [n, 1]
-        using Scalar columns = similar.shape[1];
-        Tensor order = arange(columns, int32, similar.device).expand_as(similar);
-        Tensor first = where(similar.ge(top.sub(TieGap)), order, full_like(order, Beyond)).amin([1]); // [n]
-        first.cpu().data<int>().ToArray().CopyTo(found);
-        top.cpu().data<float>().ToArray().CopyTo(cosine);
+        return new KeyMatch([.. found.Select(i => targets[i])], cosine);
     }
 }

@@ -6,6 +6,10 @@ namespace FlowMM.Model.Templates;
 /// <summary>The functions, methods, filters and tests that chat templates use.</summary>
 internal static class Builtins
 {
+    /// <summary>Items that are compared each with each.</summary>
+    private const int MostUnique = 1000;
+    private const int MostRange = 100_000;
+
     public static object? Function(string name, object?[] arguments, Dictionary<string, object?> named)
     {
         switch (name)
@@ -79,7 +83,7 @@ internal static class Builtins
         "rejectattr" => Select(value, arguments, false),
         "select" => Values.Items(value).Where(i => Test(Values.Text(arguments[0]), i, arguments.ElementAtOrDefault(1))).ToList(),
         "reject" => Values.Items(value).Where(i => !Test(Values.Text(arguments[0]), i, arguments.ElementAtOrDefault(1))).ToList(),
-        "unique" => Values.Items(value).Aggregate(new List<object?>(), (kept, i) => kept.Any(k => Values.Same(k, i)) ? kept : [.. kept, i]),
+        "unique" => Unique(Values.Items(value)),
         "indent" => Replace(Values.Text(value), "\n", "\n" + new string(' ', arguments.FirstOrDefault() is long w ? (int)Math.Clamp(w, 0, 1000) : 4)),
         _ => throw new TemplateException($"The chat template uses the unknown filter '{name}'."),
     };
@@ -105,6 +109,22 @@ internal static class Builtins
         "in" => Values.Contains(argument, value),
         _ => throw new TemplateException($"The chat template uses the unknown test '{name}'."),
     };
+
+    private static List<object?> Unique(List<object?> items)
+    {
+        if (items.Count > MostUnique)
+        {
+            throw Values.TooLong();
+        }
+
+        List<object?> kept = [];
+        foreach (object? item in items.Where(item => !kept.Any(k => Values.Same(k, item))))
+        {
+            kept.Add(item);
+        }
+
+        return kept;
+    }
 
     /// <summary>Replaces as Python does, within the bound on texts.</summary>
     private static string Replace(string text, string old, string next)
@@ -146,7 +166,7 @@ internal static class Builtins
     {
         long[] n = [.. arguments.Select(a => (long)Values.Number(a))];
         (long from, long to, long step) = n.Length switch { 1 => (0L, n[0], 1L), 2 => (n[0], n[1], 1L), _ => (n[0], n[1], n[2]) };
-        if (step == 0 || (to - from) / step > 1_000_000)
+        if (step == 0 || (to - from) / step > MostRange)
         {
             throw new TemplateException("The chat template's range is too long.");
         }

@@ -1,5 +1,3 @@
-using System.Text.Json;
-using FlowMM.Model.Configuration;
 using FlowMM.Model.Templates;
 
 namespace FlowMM.Model;
@@ -11,6 +9,7 @@ namespace FlowMM.Model;
 public sealed class ChatTemplate
 {
     private const string Probe = "content of a message";
+    private static readonly string[] SpecialTokens = ["bos_token", "eos_token", "unk_token", "pad_token"];
 
     private readonly IReadOnlyList<Statement> _body;
     private readonly Dictionary<string, object?> _globals;
@@ -30,31 +29,25 @@ public sealed class ChatTemplate
         _takesParts = Shows(new List<object?> { new Dictionary<string, object?> { ["type"] = "text", ["text"] = Probe } });
     }
 
-    /// <summary>Reads the template of a checkpoint: chat_template.jinja, chat_template.json or tokenizer_config.json.</summary>
+    /// <summary>
+    /// Reads the template of a checkpoint: chat_template.jinja, chat_template.json or tokenizer_config.json (of several named ones the one named
+    /// default), or for families that publish theirs as code a built-in one.
+    /// </summary>
     /// <param name="directory">The checkpoint's folder.</param>
+    /// <param name="file">A template to use instead, plain or in JSON; null for the checkpoint's own.</param>
     /// <exception cref="CheckpointException">There is none, or it cannot be read.</exception>
-    public static ChatTemplate Load(string directory)
+    public static ChatTemplate Load(string directory, string? file = null)
     {
-        string config = Path.Combine(directory, "tokenizer_config.json"), file = config;
-        using JsonDocument json = JsonFile.Read(config);
-        string? text = Field(json.RootElement, "chat_template");
-        foreach (string name in new[] { "chat_template.json", "chat_template.jinja" }.Where(n => File.Exists(Path.Combine(directory, n))))
-        {
-            file = Path.Combine(directory, name);
-            text = name.EndsWith("jinja", StringComparison.Ordinal) ? File.ReadAllText(file) : Field(JsonFile.Read(file).RootElement, "chat_template");
-        }
-
+        TemplateSource source = file is null ? TemplateSource.Of(directory) : TemplateSource.Named(file);
+        string config = Path.Combine(directory, "tokenizer_config.json");
+        string Token(string name) => File.Exists(config) ? TemplateSource.Field(config, name) ?? "" : "";
         try
         {
-            return new ChatTemplate(text ?? throw new CheckpointException(file, "there is no chat_template."), new Dictionary<string, object?>
-            {
-                ["bos_token"] = Field(json.RootElement, "bos_token") ?? "",
-                ["eos_token"] = Field(json.RootElement, "eos_token") ?? "",
-            });
+            return new ChatTemplate(source.Text, SpecialTokens.ToDictionary(name => name, name => (object?)Token(name)));
         }
         catch (TemplateException error)
         {
-            throw new CheckpointException(file, error.Message, error);
+            throw new CheckpointException(source.File, error.Message, error);
         }
     }
 
@@ -131,13 +124,4 @@ public sealed class ChatTemplate
                 : new Dictionary<string, object?> { ["type"] = "text", ["text"] = p.Text })).ToList()
             : throw new TemplateException("The chat template takes text only, no pictures.");
     }
-
-    private static string? Field(JsonElement root, string name) => !root.TryGetProperty(name, out JsonElement field) ? null : field.ValueKind switch
-    {
-        JsonValueKind.String => field.GetString(),
-        JsonValueKind.Object => field.TryGetProperty("content", out JsonElement content) ? content.GetString() : null,
-        JsonValueKind.Array => field.EnumerateArray().FirstOrDefault(t => t.GetProperty("name").GetString() == "default") is { ValueKind: JsonValueKind.Object } named
-            ? named.GetProperty("template").GetString() : null,
-        _ => null,
-    };
 }

@@ -11,7 +11,9 @@ internal abstract record Expression
     {
         RuntimeHelpers.EnsureSufficientExecutionStack();
         scope.Output.Step();
-        return Compute(scope);
+        object? value = Compute(scope);
+        scope.Output.Weigh(value);
+        return value;
     }
 
     protected abstract object? Compute(Scope scope);

@@ -19,7 +19,11 @@ internal sealed class Scope(Scope? outer, Output output)
 internal sealed class Output
 {
     private const int MaxCharacters = 64 << 20;
-    private const int MaxSteps = 10_000_000;
+    private const int MaxSteps = 1_000_000;
+
+    /// <summary>Characters and items that count as much as one step.</summary>
+    private const int CharactersAStep = 1024;
+    private const int ItemsAStep = 8;
     private readonly StringBuilder _text = new();
     private readonly Output? _counter;
     private int _steps;
@@ -36,10 +40,26 @@ internal sealed class Output
         _text.Append(text);
     }
 
-    public void Step()
+    /// <summary>Counts the size of a value that was made or read: a single step must not be a million.</summary>
+    public void Weigh(object? value)
     {
-        _counter?.Step();
-        if (++_steps > MaxSteps)
+        int steps = value switch
+        {
+            string text => text.Length / CharactersAStep,
+            List<object?> list => list.Count / ItemsAStep,
+            _ => 0,
+        };
+        if (steps > 0)
+        {
+            Step(steps);
+        }
+    }
+
+    public void Step(int steps = 1)
+    {
+        _counter?.Step(steps);
+        _steps += steps;
+        if (_steps > MaxSteps)
         {
             throw new TemplateException($"The chat template takes more than {MaxSteps} steps.");
         }

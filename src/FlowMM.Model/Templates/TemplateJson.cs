@@ -29,6 +29,11 @@ internal static class TemplateJson
     {
         // A list may hold itself.
         RuntimeHelpers.EnsureSufficientExecutionStack();
+        if (text.Length > Values.LongestText)
+        {
+            throw Values.TooLong();
+        }
+
         switch (value)
         {
             case null or Undefined:

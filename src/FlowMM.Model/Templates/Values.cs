@@ -18,6 +18,7 @@ internal static class Values
 {
     /// <summary>Bound on a text or list that a template builds: doubling one thirty times must not take a gigabyte.</summary>
     public const int LongestText = 16 << 20;
+    private const int MostCompared = 1 << 20;
 
     public static string Joined(string a, string b) => a.Length + b.Length <= LongestText ? a + b : throw TooLong();
 
@@ -48,12 +49,33 @@ internal static class Values
 
     public static bool Same(object? a, object? b)
     {
-        // A list may hold itself.
+        int left = MostCompared;
+        return Same(a, b, ref left);
+    }
+
+    private static bool Same(object? a, object? b, ref int left)
+    {
+        // A list may hold itself, or another one many times over.
         RuntimeHelpers.EnsureSufficientExecutionStack();
+        if (--left < 0)
+        {
+            throw TooLong();
+        }
+
+        if (a is List<object?> x && b is List<object?> y)
+        {
+            bool same = x.Count == y.Count;
+            for (int i = 0; same && i < x.Count; i++)
+            {
+                same = Same(x[i], y[i], ref left);
+            }
+
+            return same;
+        }
+
         return (a, b) switch
         {
             (long or double, long or double) => Number(a) == Number(b),
-            (List<object?> x, List<object?> y) => x.Count == y.Count && x.Zip(y).All(p => Same(p.First, p.Second)),
             (Undefined or null, _) or (_, Undefined or null) => ReferenceEquals(a, b),
             _ => a.Equals(b),
         };

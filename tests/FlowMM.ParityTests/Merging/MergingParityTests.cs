@@ -45,7 +45,7 @@ public sealed class MergingParityTests
         MergingPlanOptions options = MergingCase.Options(all);
         LayerSegment segment = golden.Segment(all);
         int length = (int)segment.Keys.shape[1];
-        using LayerCompressor compressor = new() { RowMath = tensors ? new TensorRowMath() : null };
+        using LayerCompressor compressor = new() { ByTensors = tensors };
         using CompressedLayer result = compressor.Compress(segment, options, MergingCase.LayerBudget(all, options, length));
 
         Assert.Equal(expected.GetProperty("identity").GetBoolean(), result.Identity);

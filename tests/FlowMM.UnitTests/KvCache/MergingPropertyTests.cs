@@ -115,7 +115,7 @@ public sealed class MergingPropertyTests
         (Tensor q, Tensor k, Tensor v) = Segments.Tensors(s.Seed, s.Length, s.Groups * s.Group, s.Groups, modality, s.Width);
         LayerSegment segment = Segments.Segment(q, k, v, modality, s.Options);
         using LayerCompressor cpu = new();
-        using LayerCompressor any = new() { RowMath = new TensorRowMath() };
+        using LayerCompressor any = new() { ByTensors = true };
         Evidence all = Evidence.Flow | Evidence.Accumulated | Evidence.Importance | Evidence.OutputChange;
         (LayerStatistics a, LayerStatistics b) = (cpu.Measure(segment, s.Options, all), any.Measure(segment, s.Options, all));
         Assert.Equal(a.Flow.RhoRaw, b.Flow.RhoRaw, 5);
@@ -137,7 +137,7 @@ public sealed class MergingPropertyTests
         (Tensor q, Tensor k, Tensor v) = Segments.Tensors(1, 80, 2, 1, modality);
         MergingPlanOptions options = new() { Samples = 32 };
         LayerSegment segment = Segments.Segment(q, k, v, modality, options);
-        using LayerCompressor compressor = new() { RowMath = tensors ? new TensorRowMath() : null };
+        using LayerCompressor compressor = new() { ByTensors = tensors };
         using ConstantCollection collection = new();
         for (int i = 0; i < 40; i++)
         {

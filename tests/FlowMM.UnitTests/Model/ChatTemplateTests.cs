@@ -20,12 +20,16 @@ public sealed class ChatTemplateTests
         Assert.Equal(expected.TrimStart('\n'), Render(template).TrimStart('\n'));
 
     [Theory]
-    [InlineData("{% for a in range(900000) %}{% for b in range(900000) %}{% endfor %}{% endfor %}")]
+    [InlineData("{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}")]
     [InlineData("{% set ns = namespace(s='x') %}{% for a in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}")]
     [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}")]
     [InlineData("{% set ns = namespace(s='xx') %}{% for a in range(60) %}{% set ns.s = ns.s | replace('x', ns.s) %}{% endfor %}")]
     [InlineData("{% macro m(n) %}{{ m(n) }}{% endmacro %}{{ m(1) }}")]
     [InlineData("{% set l = [] %}{% set _ = l.append(l) %}{{ l | tojson }}")]
+    [InlineData("{% for a in range(90000) %}{% set x = range(90000) | length %}{% endfor %}")]
+    [InlineData("{% set ns = namespace(l=[1]) %}{% for a in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l | tojson }}")]
+    [InlineData("{% set ns = namespace(l=[1], m=[1]) %}{% for a in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% set ns.m = [ns.m, ns.m] %}{% endfor %}{{ ns.l == ns.m }}")]
+    [InlineData("{{ range(90000) | unique | length }}")]
     [InlineData("{{ range(1000000000) }}")]
     [InlineData("{{ 'a'[1:'b'] }}")]
     [InlineData("{{ 1 / 'a' }}")]

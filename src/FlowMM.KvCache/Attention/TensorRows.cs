@@ -3,26 +3,21 @@ using static TorchSharp.torch;
 
 namespace FlowMM.KvCache;
 
-/// <summary>
-/// The observed queries of one KV head against its keys. The exponentials are computed once and kept from round to round, since merging
-/// leaves keys as they are: what changes is which entries remain, their beta and their values.
-/// </summary>
-internal sealed class HeadRows : IDisposable
+/// <summary>Attention rows by tensor operations, for devices whose memory the CPU cannot walk.</summary>
+internal sealed class TensorRows : IHeadRows
 {
-    private readonly IRowMath _math;
     private readonly List<QueryBlock> _samples;
     private readonly List<QueryBlock> _proxies;
     private readonly List<Tensor> _exps = [];
     private Tensor _keys;
 
     /// <summary>Prepares the queries; nothing is computed yet.</summary>
-    /// <param name="math">Row math of the device.</param>
     /// <param name="queries">The layer's queries.</param>
     /// <param name="head">KV head and query heads of a KV head.</param>
     /// <param name="keys">[L, D] f32; the caller keeps it alive.</param>
-    internal HeadRows(IRowMath math, ObservedQueries queries, (int Head, int Group) head, Tensor keys)
+    internal TensorRows(ObservedQueries queries, (int Head, int Group) head, Tensor keys)
     {
-        (_math, _keys) = (math, keys);
+        _keys = keys;
         int sampled = queries.SamplePositions.Length;
         _samples = [.. QueryBlock.Of(queries.Samples, queries.SamplePositions, head.Head, head.Group, 1)];
 
@@ -30,31 +25,28 @@ internal sealed class HeadRows : IDisposable
         _proxies = [.. QueryBlock.Of(queries.Proxies, queries.ProxyPositions, head.Head, head.Group, sampled == 0 ? 2 : 1)];
     }
 
-    /// <summary>Elements that remembering the exponentials takes.</summary>
-    internal long Elements => _keys.shape[0] * Blocks.Sum(b => (long)b.Columns);
+    /// <inheritdoc/>
+    public long Elements => _keys.shape[0] * Blocks.Sum(b => (long)b.Columns);
 
     private IEnumerable<QueryBlock> Blocks => _proxies.Concat(_samples);
 
-    /// <summary>Flow and causal sums, from the first look at the keys.</summary>
-    /// <param name="ask">What is wanted, and of which entries.</param>
-    /// <param name="memory">Where exponentials are remembered; null: they are computed anew when asked for.</param>
-    internal HeadEvidence Look(CausalQuestion ask, Workspace? memory)
+    /// <inheritdoc/>
+    public HeadEvidence Look(CausalQuestion ask, bool remember)
     {
-        HeadEvidence evidence = new(_keys.shape[0]);
-        bool changes = ask.Needs.HasFlag(Evidence.OutputChange);
+        HeadEvidence evidence = new((int)_keys.shape[0], Evidence.Importance | Evidence.Accumulated);
+        remember &= ask.Needs.HasFlag(Evidence.OutputChange);
         foreach (QueryBlock block in Blocks)
         {
             bool sample = _samples.Contains(block);
             bool sums = ask.Needs.HasFlag(sample ? Evidence.Accumulated : Evidence.Importance);
             bool causal = sums || (sample && ask.Needs.HasFlag(Evidence.Flow));
-            bool remember = changes && memory is not null;
             if (!causal && !remember)
             {
                 continue;
             }
 
             using DisposeScope scope = NewDisposeScope();
-            Tensor logits = Logits(block, remember ? memory!.Take(_keys.shape[0], block.Columns) : null);
+            Tensor logits = Logits(block, null);
             if (causal)
             {
                 Causal(block, sample, sums, logits, ask, evidence);
@@ -62,7 +54,7 @@ internal sealed class HeadRows : IDisposable
 
             if (remember)
             {
-                _math.Exponentiate(logits);
+                TensorRowMath.Exponentiate(logits);
                 _exps.Add(logits.DetachFromDisposeScope());
             }
         }
@@ -70,11 +62,8 @@ internal sealed class HeadRows : IDisposable
         return evidence;
     }
 
-    /// <summary>Mean squared output change and mean probability of each entry when every query sees all (CAOTE, arXiv 2504.14051).</summary>
-    /// <param name="values">[n, D] f32 of the entries that are left.</param>
-    /// <param name="beta">[n].</param>
-    /// <returns>Rank: the root of the two means' sum; weight: the mean of the two means.</returns>
-    internal (double[] Rank, double[] Weight) OutputChange(Tensor values, double[] beta)
+    /// <inheritdoc/>
+    public (double[] Rank, double[] Weight) OutputChange(Tensor values, double[] beta)
     {
         using DisposeScope scope = NewDisposeScope();
         OutputMoments? moments = null;
@@ -83,7 +72,7 @@ internal sealed class HeadRows : IDisposable
         {
             using DisposeScope inner = NewDisposeScope();
             Tensor exps = _exps.Count > 0 ? _exps[index] : Exponentials(block, null); // [n, C]
-            moments ??= new OutputMoments(_math, values, beta, exps, block);
+            moments ??= new OutputMoments(values, beta, exps, block);
             if (!moments.Add(exps, block))
             {
                 // Every entry that a query looked at is gone: its column is measured from the largest that is left.
@@ -97,11 +86,8 @@ internal sealed class HeadRows : IDisposable
         return done?.Fold() ?? (new double[beta.Length], new double[beta.Length]);
     }
 
-    /// <summary>Goes on with the entries that are left.</summary>
-    /// <param name="kept">Their indices among the present ones, ascending.</param>
-    /// <param name="keys">[n, D] their keys; the caller keeps it alive.</param>
-    /// <param name="sameKeys">False when a merge changed keys, so that what is remembered no longer holds.</param>
-    internal void Retain(int[] kept, Tensor keys, bool sameKeys)
+    /// <inheritdoc/>
+    public void Retain(int[] kept, Tensor keys, bool sameKeys)
     {
         _keys = keys;
         if (_exps.Count == 0)
@@ -109,7 +95,7 @@ internal sealed class HeadRows : IDisposable
             return;
         }
 
-        _math.Retain(_exps, kept);
+        TensorRowMath.Retain(_exps, kept);
         for (int i = 0; i < _exps.Count; i++)
         {
             using Tensor all = _exps[i];
@@ -140,7 +126,7 @@ internal sealed class HeadRows : IDisposable
     private void Causal(QueryBlock block, bool sample, bool sums, Tensor logits, CausalQuestion ask, HeadEvidence evidence)
     {
         CausalView view = block.View(ask.Modality, ask.Sinks, ask.Beta);
-        CausalMass mass = _math.Causal(logits, view);
+        CausalMass mass = TensorRowMath.Causal(logits, view);
         if (sample && ask.Needs.HasFlag(Evidence.Flow))
         {
             evidence.Flow.Add(block.Positions, mass, ask.Modality, ask.Sinks);
@@ -151,7 +137,7 @@ internal sealed class HeadRows : IDisposable
             // Accumulated attention is a sum over rows and a mean over the group; importance a mean over both.
             float[] weight = new float[block.Columns];
             Array.Fill(weight, (float)(1.0 / ask.Group / (sample ? 1 : ask.Proxies)), 0, block.Rows);
-            _math.AddColumns(logits, view, mass, weight, sample ? evidence.Accumulated : evidence.Importance);
+            TensorRowMath.AddColumns(logits, view, mass, weight, sample ? evidence.Accumulated : evidence.Importance);
         }
     }
 
@@ -164,7 +150,7 @@ internal sealed class HeadRows : IDisposable
     private Tensor Exponentials(QueryBlock block, Tensor? into)
     {
         Tensor logits = Logits(block, into);
-        _math.Exponentiate(logits);
+        TensorRowMath.Exponentiate(logits);
         return logits;
     }
 }

@@ -1,0 +1,99 @@
+using static TorchSharp.torch;
+
+namespace FlowMM.KvCache;
+
+/// <summary>Nearest keys on the CPU: 64 sources at a time against all targets, so that their cosines never leave the cache.</summary>
+internal static unsafe class NearestKeys
+{
+    private const int Stripe = 64;
+    private const int Width = TileKernels.Columns;
+
+    /// <summary>Keys of length 1; a zero key stays zero.</summary>
+    /// <param name="keys">[L, D] f32, contiguous.</param>
+    /// <returns>[L, D] in the current dispose scope.</returns>
+    internal static Tensor Unit(Tensor keys)
+    {
+        Tensor unit = empty(keys.shape, float32);
+        float* from = RowKernels.Data(keys);
+        float* to = RowKernels.Data(unit);
+        int width = (int)keys.shape[1];
+        for (long i = 0; i < keys.shape[0] * width; i += width)
+        {
+            double sum = 0;
+            for (int d = 0; d < width; d++)
+            {
+                sum += (double)from[i + d] * from[i + d];
+            }
+
+            float length = (float)Math.Max(Math.Sqrt(sum), 1e-30);
+            for (int d = 0; d < width; d++)
+            {
+                to[i + d] = from[i + d] / length;
+            }
+        }
+
+        return unit;
+    }
+
+    /// <summary>For each source the first target within <paramref name="tie"/> of its highest cosine.</summary>
+    /// <param name="unit">[L, D] f32 unit keys, contiguous.</param>
+    /// <param name="sources">Positions.</param>
+    /// <param name="targets">Positions, ascending; at least one.</param>
+    /// <param name="tie">How close counts as equal.</param>
+    internal static KeyMatch Match(Tensor unit, int[] sources, int[] targets, float tie)
+    {
+        (int[] found, float[] cosine) = (new int[sources.Length], new float[sources.Length]);
+        int width = (int)unit.shape[1];
+        int padded = TileKernels.Padded(width);
+        int blocks = (targets.Length + Width - 1) / Width;
+        using AlignedFloats columns = new((long)blocks * padded * Width);
+        float* keys = RowKernels.Data(unit);
+        Transpose(keys, width, targets, padded, columns);
+        Parallel.For(0, (sources.Length + Stripe - 1) / Stripe, stripe =>
+        {
+            int from = stripe * Stripe;
+            int count = Math.Min(Stripe, sources.Length - from);
+            int rows = TileKernels.Padded(count);
+            using AlignedFloats memory = new(((long)rows * padded) + ((long)rows * blocks * Width));
+            float* similar = memory.Data + ((long)rows * padded);
+            Gather(keys, width, sources.AsSpan(from, count), padded, memory);
+            for (int block = 0; block < blocks; block++)
+            {
+                TileKernels.Products(memory.Data, rows, padded, columns.Data + ((long)block * padded * Width), similar + (block * Width), blocks * Width);
+            }
+
+            for (int i = 0; i < count; i++)
+            {
+                (int at, cosine[from + i]) = RowKernels.Nearest(similar + ((long)i * blocks * Width), targets.Length, tie);
+                found[from + i] = targets[at];
+            }
+        });
+        GC.KeepAlive(unit);
+        return new KeyMatch(found, cosine);
+    }
+
+    /// <summary>Keys as columns, [blocks, D, 32].</summary>
+    private static void Transpose(float* keys, int width, int[] positions, int padded, AlignedFloats columns)
+    {
+        columns.Clear(0, columns.Count);
+        for (int n = 0; n < positions.Length; n++)
+        {
+            float* key = keys + ((long)positions[n] * width);
+            float* to = columns.Data + ((long)(n / Width) * padded * Width) + (n % Width);
+            for (int d = 0; d < width; d++)
+            {
+                to[d * Width] = key[d];
+            }
+        }
+    }
+
+    /// <summary>Keys as rows, [n, D], both filled up with zeros.</summary>
+    private static void Gather(float* keys, int width, ReadOnlySpan<int> positions, int padded, AlignedFloats rows)
+    {
+        rows.Clear(0, (long)TileKernels.Padded(positions.Length) * padded);
+        for (int n = 0; n < positions.Length; n++)
+        {
+            new ReadOnlySpan<float>(keys + ((long)positions[n] * width), width).CopyTo(new Span<float>(rows.Data + ((long)n * padded), width));
+        }
+    }
+}
