@@ -47,9 +47,12 @@ public sealed class TestCluster : IAsyncDisposable
     public static byte[] Picture(string name) => File.ReadAllBytes(Path.Combine(Repository, "models", "tiny", "eval", "pictures", name + ".png"));
 
     /// <summary>Silos in this process.</summary>
-    public static async Task<TestCluster> Start(int silos, params (string Key, string Value)[] settings)
+    public static Task<TestCluster> Start(int silos, params (string Key, string Value)[] settings) => Start(new RedisServer(), silos, settings);
+
+    /// <summary>Silos in this process, over a server that the cluster ends.</summary>
+    public static async Task<TestCluster> Start(RedisServer redis, int silos, params (string Key, string Value)[] settings)
     {
-        TestCluster cluster = new(new RedisServer(), settings);
+        TestCluster cluster = new(redis, settings);
         for (int i = 0; i < silos; i++)
         {
             await cluster.AddSilo();
