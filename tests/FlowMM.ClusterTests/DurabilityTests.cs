@@ -23,7 +23,7 @@ public sealed class DurabilityTests
     [Fact]
     public async Task AclUserAndPassword_InTheConnectionString_AreUsed()
     {
-        using RedisServer redis = new("--user", "flowmm on >secret ~flowmm:* +@all", "--user", "default off");
+        using RedisServer redis = new("--user", "flowmm", "on", ">secret", "~flowmm:*", "+@all", "--user", "default", "off");
         await Assert.ThrowsAsync<RedisConnectionException>(async () => await (await ConnectionMultiplexer.ConnectAsync(redis.Connection)).GetDatabase().PingAsync());
         using StoreProbe store = new($"{redis.Connection},user=flowmm,password=secret");
         Assert.True(await store.Sessions.Create(Key, Records.Session(""), null));
