@@ -12,7 +12,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 mkdir -p "$out"
 
 baselines=streaming,h2o,snapkv,pyramidkv,look-m,d2o,kvmerger
-variants="flowmm,flowmm strategy calibrated,flowmm strategy intra,flowmm merge evict,flowmm rounds 1,flowmm phi 0.25,flowmm-paper"
+reference_variants="flowmm-reference,flowmm-reference strategy calibrated,flowmm-reference strategy intra,flowmm-reference merge evict"
+variants="flowmm,$reference_variants,flowmm-reference rounds 1,flowmm-reference phi 0.25,flowmm-paper"
 failed=0
 
 piece() { # name sets protocols methods budgets [options]
@@ -33,9 +34,9 @@ for set in images-4 images-8 images-16 facts; do
     piece "after-$set" $set after "$baselines,$variants" 0.05,0.1,0.2,0.35,0.5 "${reference[@]}"
 done
 for set in images-4 images-8; do
-    piece "alone-$set" $set alone "$baselines,flowmm,flowmm merge evict,flowmm-paper" 0.1,0.2 "${reference[@]}"
+    piece "alone-$set" $set alone "$baselines,flowmm,flowmm-reference,flowmm-reference merge evict,flowmm-paper" 0.1,0.2 "${reference[@]}"
 done
-piece in-order images-4,images-8 in-order "$baselines,flowmm,flowmm-paper" 0.1,0.2 --samples 256
+piece in-order images-4,images-8 in-order "$baselines,flowmm,flowmm-reference,flowmm-paper" 0.1,0.2 --samples 256
 piece identical single,images-4,facts,images-8,images-16,images-32,images-64 after,alone,in-order full,flowmm 1
 
 tables=$(mktemp)

@@ -5,13 +5,14 @@ namespace FlowMM.Cli.Eval;
 
 /// <summary>
 /// Holds tables against a file in the shape of reference-merging.json. Every cell that the file has of a table must be there and differ by no
-/// more than some points, and where <c>flowmm</c> leads a baseline by more than that in the file it must be above it in the table.
+/// more than some points, the file's <c>flowmm</c> being the run's <c>flowmm-reference</c> where it has that; and where <c>flowmm</c> leads a baseline by more than that in the file it must be above it in the table.
 /// </summary>
 /// <param name="file">Protocol, set, method, budget: accuracy.</param>
 /// <param name="within">Points of accuracy, 0 to 100.</param>
 public sealed class GridComparison(JsonElement file, double within)
 {
     private const string Leader = "flowmm";
+    private const string Reference = "flowmm-reference";
 
     /// <summary>Reads the file.</summary>
     /// <param name="path">The file, or a report of <c>flowmm eval --json</c>.</param>
@@ -68,7 +69,8 @@ public sealed class GridComparison(JsonElement file, double within)
         {
             foreach (JsonProperty budget in method.Value.EnumerateObject())
             {
-                MergingVariant? variant = table.Variants.FirstOrDefault(v => v.Name == method.Name);
+                MergingVariant? variant = table.Variants.FirstOrDefault(v => v.Name.StartsWith(Reference, StringComparison.Ordinal) && Leader + v.Name[Reference.Length..] == method.Name)
+                    ?? table.Variants.FirstOrDefault(v => v.Name == method.Name);
                 EvalBudget? column = table.Budgets.FirstOrDefault(b => b.Name == budget.Name);
                 double? found = variant is null || column is null ? null : table[variant, column].Accuracy;
                 figures.Add(new Figure($"{table.Set}, {table.Protocol}", method.Name, budget.Name, budget.Value.GetProperty("accuracy").GetDouble(), found));
