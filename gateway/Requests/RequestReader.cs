@@ -13,6 +13,7 @@ internal static class RequestReader
 {
     public const int MaxParts = 256;
     public const int MaxPage = 1_000;
+    public const int MaxSeconds = 86_400;
     public const int DefaultPage = 100;
 
     /// <summary>An id that must name something.</summary>
@@ -50,9 +51,11 @@ internal static class RequestReader
         long bytes = 0;
         int images = 0;
         bool asks = false;
+        double last = 0;
         for (int i = 0; i < parts.Count; i++)
         {
             Check(parts[i], i, limits);
+            last = Seconds(parts[i], i, last);
             images += parts[i].KindCase == Part.KindOneofCase.Image ? 1 : 0;
             asks |= !string.IsNullOrWhiteSpace(parts[i].Text);
             bytes += parts[i].CalculateSize();
@@ -113,9 +116,22 @@ internal static class RequestReader
         }
     }
 
+    /// <summary>The latest time so far of a video's frames, which come in order.</summary>
+    private static double Seconds(Part part, int index, double last)
+    {
+        if (part.Image is not { HasTimestampSeconds: true, TimestampSeconds: double seconds })
+        {
+            return last;
+        }
+
+        return seconds >= last && seconds <= MaxSeconds
+            ? seconds
+            : throw Refuse($"parts[{index}].image.timestamp_seconds must be 0 to {MaxSeconds} and not before the frame before it");
+    }
+
     private static MessagePart Read(Part part) => part.KindCase == Part.KindOneofCase.Text
         ? new() { Text = part.Text }
-        : new() { Image = ImmutableBytes.Of(part.Image.Data.ToByteArray()) };
+        : new() { Image = ImmutableBytes.Of(part.Image.Data.ToByteArray()), Seconds = part.Image.HasTimestampSeconds ? part.Image.TimestampSeconds : null };
 
     private static SamplingOptions Sampling(Inference.V1.SamplingOptions? options) =>
         options is null ? new() : OptionReader.Sampling(options);

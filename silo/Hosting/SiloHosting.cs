@@ -69,7 +69,7 @@ public static class SiloHosting
         }
 
         torch.ScalarType dtype = model.DType == "bfloat16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
-        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype);
+        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype, template: model.ChatTemplate);
     }
 
     private static void ConfigureSilo(ISiloBuilder silo, SiloSettings settings, ConfigurationOptions redis, string cluster)

@@ -33,6 +33,9 @@ public sealed class ModelSettings
     [Required(ErrorMessage = "FlowMM:Model:Path is missing.")]
     public string Path { get; set; } = "";
 
+    /// <summary>A chat template's file, plain Jinja or JSON that holds one, to use instead of the checkpoint's own. Null: that.</summary>
+    public string? ChatTemplate { get; set; }
+
     /// <summary>Type of weights and cache: float32 or bfloat16. Default float32.</summary>
     [RegularExpression("float32|bfloat16", ErrorMessage = "FlowMM:Model:DType must be float32 or bfloat16.")]
     public string DType { get; set; } = "float32";

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -89,7 +90,7 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (MessagePart part in request.Parts)
         {
-            string text = part.Image is null ? "text:" + part.Text : "image:" + part.Image.Hash;
+            string text = part.Image is null ? "text:" + part.Text : string.Create(CultureInfo.InvariantCulture, $"image:{part.Image.Hash}{part.Seconds}");
             hash.AppendData(BitConverter.GetBytes(text.Length));
             hash.AppendData(Encoding.UTF8.GetBytes(text));
         }
@@ -111,8 +112,21 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
         }
     }
 
-    private static ChatMessage User(IEnumerable<StoredPart> parts) => new("user",
-        [.. parts.Select(p => p.Image is null ? ChatPart.OfText(p.Text!) : ChatPart.OfImage(p.Width, p.Height))]);
+    private static ChatMessage User(IEnumerable<StoredPart> parts) => new("user", [.. parts.SelectMany(Shown)]);
+
+    /// <summary>A frame of a video is a picture behind its time, in the words that Qwen's later models read times in.</summary>
+    private static IEnumerable<ChatPart> Shown(StoredPart part)
+    {
+        if (part.Image is null)
+        {
+            return [ChatPart.OfText(part.Text!)];
+        }
+
+        ChatPart picture = ChatPart.OfImage(part.Width, part.Height);
+        return part.Seconds is double seconds
+            ? [ChatPart.OfText(string.Create(CultureInfo.InvariantCulture, $"<{seconds:F1} seconds>")), picture]
+            : [picture];
+    }
 
     private static IEnumerable<ChatMessage> System(string system) =>
         system.Length == 0 ? [] : [new ChatMessage("system", [ChatPart.OfText(system)])];
@@ -152,11 +166,16 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
             throw new RefusedException(ErrorCode.InvalidArgument, $"The model {model.Name} reads text only.");
         }
 
+        if (part.Seconds is not null && !model.Template.KeepsOrder)
+        {
+            throw new RefusedException(ErrorCode.InvalidArgument, $"The chat template of {model.Name} does not keep pictures and text in their order, so frames cannot be told their times.");
+        }
+
         try
         {
             ImageHeader header = model.Images.Inspect(part.Image.Data, new ImageLimits(settings.MaxImageBytes, settings.MaxImagePixels));
             model.Images.Layout(header.Width, header.Height);
-            return new StoredPart { Image = part.Image.Hash, Width = header.Width, Height = header.Height };
+            return new StoredPart { Image = part.Image.Hash, Width = header.Width, Height = header.Height, Seconds = part.Seconds };
         }
         catch (ImageRejectedException rejected)
         {

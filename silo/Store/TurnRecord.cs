@@ -13,6 +13,9 @@ internal sealed record StoredPart
     public int Width { get; init; }
 
     public int Height { get; init; }
+
+    /// <summary>For a frame of a video: seconds from its start.</summary>
+    public double? Seconds { get; init; }
 }
 
 /// <summary>A picture's tokens in <see cref="AcceptedTurn.PromptIds"/>.</summary>

@@ -11,6 +11,10 @@ public sealed record MessagePart
     /// <summary>The picture's file bytes, or null for text.</summary>
     [Id(1)]
     public ImmutableBytes? Image { get; init; }
+
+    /// <summary>For a frame of a video: seconds from its start; null for a picture of its own.</summary>
+    [Id(2)]
+    public double? Seconds { get; init; }
 }
 
 /// <summary>Bytes that nobody changes, with their SHA-256.</summary>

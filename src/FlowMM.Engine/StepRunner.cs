@@ -59,6 +59,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options) : IDisp
                 Cache = cache,
                 TokenIds = run.Ids.Skip(offset).Take(length).ToArray(),
                 ImageRows = ImageRows(sequence, run, offset, length),
+                Pictures = run.Within(offset, length),
                 Observer = sequence.Merging.Prompt(cache, run),
                 SegmentStart = offset,
             },

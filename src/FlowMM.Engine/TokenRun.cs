@@ -40,6 +40,12 @@ public sealed record TokenRun
         }
     }
 
+    /// <summary>The pictures that a chunk of the run holds in full or in part, their starts counted from the chunk's first token.</summary>
+    /// <param name="offset">Index of the chunk's first token.</param>
+    /// <param name="length">Its tokens.</param>
+    public IReadOnlyList<ImageSpan> Within(int offset, int length) =>
+        [.. Images.Where(i => i.Start < offset + length && i.Start + i.Length > offset).Select(i => new ImageSpan(i.Start - offset, i.Length, i.Grid))];
+
     private static long Identity(ImageTokens image, int index)
     {
         long hash = Convert.ToInt64(image.Hash[..15], 16);

@@ -16,29 +16,34 @@ public sealed class ChatModel : IDisposable
 {
     private readonly ModelConfig _config;
     private readonly Decoder _decoder;
-    private readonly ClipTower? _tower;
+    private readonly IVisionEncoder? _vision;
 
-    private ChatModel(string directory, ModelConfig config, WeightSource source, Device device, ScalarType dtype)
+    private ChatModel(string directory, ModelConfig config, WeightFiles files, Device device, ScalarType dtype)
     {
         (_config, Device, Dtype) = (config, device, dtype);
         Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
-        Digest = source.Digest();
         Tokenizer = TextTokenizer.Load(directory);
-        Template = ChatTemplate.Load(directory);
-        Images = config.Vision is null ? null : ImagePreprocessor.Load(directory, config.Vision.Tokens);
-        string body = source.Prefix("embed_tokens.weight", "model.language_model.", "language_model.model.", "model.")
-            ?? throw new CheckpointException(directory, "tensor 'model.embed_tokens.weight' is missing under every known prefix.");
-        string head = body == "language_model.model." ? "language_model.lm_head.weight" : "lm_head.weight";
+        Images = config.Vision is null ? null : LoadImages(directory, config.Vision);
+        ImageTokenId = config.Parts.ImageToken is string token
+            ? Tokenizer.FindAdded(token) ?? throw new CheckpointException(Path.Combine(directory, "tokenizer.json"), $"the token '{token}' is missing.")
+            : config.Parts.ImageTokenId;
         DecoderConfig decoder = config.Decoder;
         CacheShape = new CacheShape(decoder.Layers, decoder.QueryHeads, decoder.KvHeads, decoder.HeadDim);
-        _decoder = new Decoder(source, body, head, decoder, device, dtype);
-        _tower = config.Vision is null ? null : LoadTower(directory, source, config.Vision, decoder.Width);
+        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), decoder, device, dtype);
+        _vision = config.Vision is null ? null : config.Family.LoadVision(Part, config.Parts);
+
+        // A tied head may be in the files all the same, and old ones carry the rotary frequencies.
+        files.Skip(n => n.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (decoder.TiedEmbeddings && n.EndsWith("lm_head.weight", StringComparison.Ordinal)));
+        files.CheckAllUsed();
+        Digest = device.type == DeviceType.META ? "" : files.Digest();
+
+        WeightSource Part(PartNames names) => new(files, names, device, dtype);
     }
 
     /// <summary>The folder's name.</summary>
     public string Name { get; }
 
-    /// <summary>SHA-256 over configuration and weights, lower-case hexadecimal.</summary>
+    /// <summary>SHA-256 over configuration and weights, lower-case hexadecimal; empty on a device without memory.</summary>
     public string Digest { get; }
 
     /// <summary>config.json's model_type.</summary>
@@ -54,19 +59,16 @@ public sealed class ChatModel : IDisposable
     public IReadOnlySet<int> EndIds => _config.EndIds;
 
     /// <summary>The token whose rows pictures take; null for a text model.</summary>
-    public int? ImageTokenId => _config.ImageTokenId;
+    public int? ImageTokenId { get; }
 
     /// <summary>Visual tokens of every picture; 0 when they depend on its size, and for a text model.</summary>
     public int TokensPerImage => Images?.FixedTokens ?? 0;
-
-    /// <summary>True when rotary positions follow the rows and columns of pictures (M-RoPE): chunks must then name their pictures.</summary>
-    public bool NeedsPictures => _config.Decoder.Rope.Sections is not null;
 
     /// <summary>Text to ids and back.</summary>
     public TextTokenizer Tokenizer { get; }
 
     /// <summary>Messages to text.</summary>
-    public ChatTemplate Template { get; }
+    public required ChatTemplate Template { get; init; }
 
     /// <summary>Pictures to pixels; null for a text model.</summary>
     public ImagePreprocessor? Images { get; }
@@ -92,30 +94,33 @@ public sealed class ChatModel : IDisposable
         set => _decoder.HiddenState = value;
     }
 
-    /// <summary>See <see cref="ClipTower.State"/>.</summary>
+    /// <summary>See <see cref="IVisionEncoder.State"/>.</summary>
     internal Action<string, Tensor>? VisionState
     {
         set
         {
-            if (_tower is not null)
+            if (_vision is not null)
             {
-                _tower.State = value;
+                _vision.State = value;
             }
         }
     }
 
-    /// <summary>Loads a checkpoint.</summary>
+    /// <summary>Loads a checkpoint. Weights are mapped and read one by one, so that loading takes little more memory than the model.</summary>
     /// <param name="directory">Its folder.</param>
-    /// <param name="device">Where it is to run.</param>
+    /// <param name="device">Where it is to run; META: names and shapes are checked and no weight is read.</param>
     /// <param name="dtype">Type to keep weights and cache in.</param>
+    /// <param name="progress">Told after every tensor; null when nobody waits.</param>
+    /// <param name="template">A chat template's file to use instead of the checkpoint's own; null for that.</param>
     /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
-    public static ChatModel Load(string directory, Device device, ScalarType dtype)
+    public static ChatModel Load(string directory, Device device, ScalarType dtype, IProgress<LoadProgress>? progress = null, string? template = null)
     {
         ModelConfig config = ModelConfig.Read(directory);
+        ChatTemplate chat = ChatTemplate.Load(directory, template);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        using WeightSource source = WeightSource.Open(directory, device, dtype);
-        return new ChatModel(directory, config, source, device, dtype);
+        using WeightFiles files = WeightFiles.Open(directory, progress);
+        return new ChatModel(directory, config, files, device, dtype) { Template = chat };
     }
 
     /// <summary>Cache memory for many sessions of this model; the caller disposes it after their caches.</summary>
@@ -130,11 +135,11 @@ public sealed class ChatModel : IDisposable
     /// <exception cref="InvalidOperationException">The model has no vision tower.</exception>
     public Tensor EncodeImage(ProcessedImage image)
     {
-        ClipTower tower = _tower ?? throw new InvalidOperationException($"{Name} reads text only.");
+        IVisionEncoder vision = _vision ?? throw new InvalidOperationException($"{Name} reads text only.");
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        Tensor pixels = tensor(image.Pixels, [.. image.Layout.Shape]).to(Dtype, Device); // [1, 3, S, S]
-        return tower.Forward(pixels).squeeze(0).MoveToOuterDisposeScope(); // [tokens, C]
+        Tensor pixels = tensor(image.Pixels, [.. image.Layout.Shape]).to(Dtype, Device);
+        return vision.Forward(pixels, image.Layout).MoveToOuterDisposeScope(); // [tokens, C]
     }
 
     /// <summary>
@@ -172,13 +177,13 @@ public sealed class ChatModel : IDisposable
     public void Dispose()
     {
         _decoder.Dispose();
-        _tower?.Dispose();
+        _vision?.Dispose();
     }
 
     /// <summary>Counts a chunk's tokens, and the positions that its pictures take less than tokens.</summary>
     private void Advance(SequenceChunk chunk)
     {
-        foreach (PositionShift shift in NeedsPictures ? RotaryPositions.Shifts(chunk) : [])
+        foreach (PositionShift shift in _config.Decoder.Rope.Sections is not null ? RotaryPositions.Shifts(chunk) : [])
         {
             chunk.Cache.Shifts.Add(shift);
         }
@@ -186,14 +191,14 @@ public sealed class ChatModel : IDisposable
         chunk.Cache.Advance(chunk.TokenIds.Length);
     }
 
-    private static ClipTower LoadTower(string directory, WeightSource source, VisionConfig config, int width)
+    private static ImagePreprocessor LoadImages(string directory, VisionConfig vision)
     {
-        string tower = source.Prefix(
-                "embeddings.class_embedding", "vision_tower.vision_model.", "model.vision_tower.vision_model.", "model.vision_tower.", "vision_tower.")
-            ?? throw new CheckpointException(directory, "tensor 'vision_tower.embeddings.class_embedding' is missing under every known prefix.");
-        string projector = source.Prefix("linear_1.weight", "multi_modal_projector.", "model.multi_modal_projector.")
-            ?? throw new CheckpointException(directory, "tensor 'multi_modal_projector.linear_1.weight' is missing under every known prefix.");
-        return new ClipTower(source, tower, projector, config, width);
+        ImagePreprocessor images = ImagePreprocessor.Load(directory, vision.Tokens);
+        IReadOnlyList<long> shape = images.Layout(64, 64).Shape;
+        return vision.Side == 0 || (shape[^1] == vision.Side && shape[^2] == vision.Side)
+            ? images
+            : throw new CheckpointException(
+                Path.Combine(directory, "preprocessor_config.json"), $"pictures become {shape[^1]} x {shape[^2]} pixels; the vision tower reads {vision.Side} x {vision.Side}.");
     }
 
     private static Tensor LastRows(Tensor x, IReadOnlyList<SequenceChunk> chunks)
@@ -215,6 +220,10 @@ public sealed class ChatModel : IDisposable
         }
     }
 
+    /// <summary>Tokens of a picture that a chunk of this length holds.</summary>
+    private static int Inside(ImageSpan picture, int length) =>
+        picture.Grid is null ? 0 : Math.Max(0, Math.Min(picture.Start + picture.Length, length) - Math.Max(picture.Start, 0));
+
     private ReadOnlyMemory<int> Checked(SequenceChunk chunk)
     {
         int images = 0;
@@ -230,9 +239,11 @@ public sealed class ChatModel : IDisposable
         // A lone image token without a row is one that was sampled: it is embedded like any other.
         long given = chunk.ImageRows?.shape[0] ?? 0;
         bool matches = given == images || (chunk.ImageRows is null && chunk.TokenIds.Length == 1);
-        return matches && chunk.TokenIds.Length > 0
+        bool placed = given == 0 || _config.Decoder.Rope.Sections is null || given == chunk.Pictures.Sum(p => Inside(p, chunk.TokenIds.Length));
+        return matches && placed && chunk.TokenIds.Length > 0
             ? chunk.TokenIds
-            : throw new ArgumentException($"A chunk has {chunk.TokenIds.Length} tokens, {images} of them for pictures, and {given} image rows.", nameof(chunk));
+            : throw new ArgumentException(
+                $"A chunk has {chunk.TokenIds.Length} tokens, {images} of them for pictures, {given} image rows, and names {chunk.Pictures.Count} pictures.", nameof(chunk));
     }
 
     private Tensor Embed(int[] ids, IReadOnlyList<SequenceChunk> chunks)

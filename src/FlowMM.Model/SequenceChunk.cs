@@ -16,10 +16,10 @@ public sealed record SequenceChunk
     public Tensor? ImageRows { get; init; }
 
     /// <summary>
-    /// The pictures that the chunk holds in full or in part, in order; a model whose rotary positions follow rows and columns needs them
-    /// (<see cref="ChatModel.NeedsPictures"/>), others ignore them.
+    /// The pictures that the chunk holds in full or in part, in order, a start counted from the chunk's first token and negative where an
+    /// earlier chunk held it. A model whose rotary positions follow rows and columns needs them, others ignore them.
     /// </summary>
-    public IReadOnlyList<PictureSpan> Pictures { get; init; } = [];
+    public IReadOnlyList<ImageSpan> Pictures { get; init; } = [];
 
     /// <summary>Sees the chunk's queries; null when nobody needs them.</summary>
     public IQueryObserver? Observer { get; init; }

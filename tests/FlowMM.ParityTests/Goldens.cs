@@ -31,13 +31,6 @@ internal static class Goldens
         where model is not null
         select new GoldenCase(Path.GetFileName(family), Path.GetFileNameWithoutExtension(file), file, model);
 
-    /// <summary>Why a checkpoint is not loaded by this version, or null when it is: by the type that its own files state.</summary>
-    public static string? WhyNot(string model)
-    {
-        string type = Text(model, "config.json").GetProperty("model_type").GetString() ?? "";
-        return type is "llava" or "llama" or "qwen2" or "qwen3" ? null : $"model_type {type} is not supported yet.";
-    }
-
     /// <summary>The folder of a published tokenizer and template, which scripts/test.sh installs: they are too large to copy.</summary>
     public static string Published(string name)
     {

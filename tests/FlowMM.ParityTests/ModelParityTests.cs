@@ -23,7 +23,7 @@ public sealed class ModelParityTests(ITestOutputHelper log)
         ChatModel model = golden.Model();
         IReadOnlyList<ChatMessage> messages = golden.Messages(model);
         Assert.Equal(golden.Json.GetProperty("rendered").GetString(), model.Template.Render(messages, true));
-        Assert.Equal(golden.InputIds, new PromptBuilder(model).Build(messages).Ids);
+        Assert.Equal(golden.Prompt(model), new PromptBuilder(model).Build(messages).Ids);
     }
 
     [Theory]
@@ -34,44 +34,11 @@ public sealed class ModelParityTests(ITestOutputHelper log)
         string expected = golden.Json.GetProperty("text").GetString()!;
         StreamingDetokenizer stream = new(model.Tokenizer);
         Assert.Equal(expected, model.Tokenizer.Decode(golden.GreedyIds));
-        Assert.Equal(expected, string.Concat(golden.GreedyIds.Select(stream.Append)) + stream.Flush());
-    }
+        string shown = string.Concat(golden.GreedyIds.Select(stream.Append)) + stream.Flush();
 
-    [Theory]
-    [MemberData(nameof(Cases), DisableDiscoveryEnumeration = true)]
-    public void Images_OfCase_EqualReference(GoldenCase golden)
-    {
-        ChatModel model = golden.Model();
-        using DisposeScope scope = NewDisposeScope();
-        using SafeTensorsFile tensors = golden.Tensors();
-        if (!tensors.Contains("pixel_values"))
-        {
-            Assert.Empty(golden.Images());
-            return;
-        }
-
-        ProcessedImage[] pictures = [.. golden.Images().Select(i => model.Images!.Preprocess(i))];
-        Tensor pixels = cat([.. pictures.Select(p => tensor(p.Pixels, [.. p.Layout.Shape]))]);
-        // Decoding and resizing are exact for PNG, so only the f32 normalisation may round differently.
-        log.WriteLine($"pixels {Closeness.Check("pixel_values", tensors.Read("pixel_values"), pixels, 1e-6):E2}");
-        Dictionary<string, List<Tensor>> states = [];
-        model.VisionState = (name, x) => (states.TryGetValue(name, out List<Tensor>? list) ? list : states[name] = []).Add(x.alias().MoveToOuterDisposeScope());
-        try
-        {
-            Tensor expected = tensors.Read("image_features");
-            Tensor features = cat([.. pictures.Select(model.EncodeImage)]).reshape(expected.shape);
-            log.WriteLine($"features {Closeness.Check("image_features", expected, features):E2}");
-        }
-        finally
-        {
-            model.VisionState = null;
-        }
-
-        Assert.NotEmpty(states);
-        foreach ((string name, List<Tensor> seen) in states)
-        {
-            log.WriteLine($"{name} {Closeness.Check(name, tensors.Read(name), cat(seen, 0)):E2}");
-        }
+        // Where bytes are tokens, a run of them that is no UTF-8 takes back characters that a stream has shown already.
+        bool takesBack = golden.FallsBackToBytes && expected.Contains('\uFFFD', StringComparison.Ordinal);
+        Assert.True(takesBack || expected == shown, $"'{shown}' instead of '{expected}'");
     }
 
     [Theory]
@@ -87,7 +54,7 @@ public sealed class ModelParityTests(ITestOutputHelper log)
         Tensor logits;
         try
         {
-            logits = model.Forward([new() { Cache = cache, TokenIds = golden.InputIds, ImageRows = golden.ImageRows(model), AllLogits = true }]);
+            logits = model.Forward([golden.Chunk(model, cache, 0, int.MaxValue) with { AllLogits = true }]);
         }
         finally
         {
@@ -95,7 +62,7 @@ public sealed class ModelParityTests(ITestOutputHelper log)
         }
 
         CheckStates(tensors, states);
-        log.WriteLine($"logits {Closeness.Check("logits", tensors.Read("prefill.logits"), logits.narrow(0, golden.InputIds.Length - Tail, Tail)):E2}");
+        log.WriteLine($"logits {Closeness.Check("logits", tensors.Read("prefill.logits"), logits.narrow(0, cache.LogicalLength - Tail, Tail)):E2}");
         CheckCache(tensors, cache);
         states.ForEach(s => s.Dispose());
     }
@@ -126,7 +93,7 @@ public sealed class ModelParityTests(ITestOutputHelper log)
         using SafeTensorsFile tensors = golden.Tensors();
         using SessionCache cache = model.NewCache();
         Tensor expected = tensors.Read("greedy.logits");
-        Tensor logits = Prefill(model, golden, cache, golden.InputIds.Length);
+        Tensor logits = Prefill(model, golden, cache, int.MaxValue);
         double largest = 0;
         for (int step = 0; step < golden.GreedyIds.Length; step++)
         {
@@ -136,7 +103,7 @@ public sealed class ModelParityTests(ITestOutputHelper log)
             logits = model.Forward([new() { Cache = cache, TokenIds = new[] { golden.GreedyIds[step] } }]);
         }
 
-        Assert.Equal(golden.InputIds.Length + golden.GreedyIds.Length, cache.LogicalLength);
+        Assert.Equal(golden.Prompt(model).Length + golden.GreedyIds.Length, cache.LogicalLength);
         log.WriteLine($"24 steps {largest:E2}");
     }
 
@@ -149,9 +116,10 @@ public sealed class ModelParityTests(ITestOutputHelper log)
         using SafeTensorsFile tensors = golden.Tensors();
         using SessionCache cache = model.NewCache();
         int steps = golden.GreedyIds.Length;
-        int[] all = [.. golden.InputIds, .. golden.GreedyIds.Take(steps - 1)];
-        Tensor logits = model.Forward([new() { Cache = cache, TokenIds = all, ImageRows = golden.ImageRows(model), AllLogits = true }]);
-        Closeness.Check("greedy.logits", tensors.Read("greedy.logits"), logits.narrow(0, golden.InputIds.Length - 1, steps));
+        int[] prompt = golden.Prompt(model);
+        int[] all = [.. prompt, .. golden.GreedyIds.Take(steps - 1)];
+        Tensor logits = model.Forward([golden.Chunk(model, cache, 0, int.MaxValue) with { TokenIds = all, AllLogits = true }]);
+        Closeness.Check("greedy.logits", tensors.Read("greedy.logits"), logits.narrow(0, prompt.Length - 1, steps));
     }
 
     [Theory]
@@ -163,12 +131,11 @@ public sealed class ModelParityTests(ITestOutputHelper log)
         using SafeTensorsFile tensors = golden.Tensors();
         using SessionCache first = model.NewCache();
         using SessionCache second = model.NewCache();
-        Tensor? rows = golden.ImageRows(model);
-        int[] other = [.. golden.InputIds.Where(i => i != model.ImageTokenId)];
+        int[] other = [.. golden.InputIds.Where(i => i >= 0 && i != model.ImageTokenId)];
         Tensor both = model.Forward(
         [
             new() { Cache = second, TokenIds = other },
-            new() { Cache = first, TokenIds = golden.InputIds, ImageRows = rows },
+            golden.Chunk(model, first, 0, int.MaxValue),
         ]);
         Closeness.Check("logits", tensors.Read("prefill.logits").narrow(0, Tail - 1, 1), both.narrow(0, 1, 1));
         Tensor next = model.Forward(
@@ -181,14 +148,11 @@ public sealed class ModelParityTests(ITestOutputHelper log)
 
     private static Tensor Prefill(ChatModel model, GoldenCase golden, SessionCache cache, int size)
     {
-        Tensor? rows = golden.ImageRows(model);
         Tensor logits = empty(0);
-        for (int start = 0, seen = 0; start < golden.InputIds.Length; start += size)
+        int length = golden.Prompt(model).Length;
+        for (int start = 0; start < length; start += Math.Min(size, length))
         {
-            int[] ids = golden.InputIds[start..Math.Min(golden.InputIds.Length, start + size)];
-            int images = ids.Count(i => i == model.ImageTokenId);
-            logits = model.Forward([new() { Cache = cache, TokenIds = ids, ImageRows = images == 0 ? null : rows!.narrow(0, seen, images) }]);
-            seen += images;
+            logits = model.Forward([golden.Chunk(model, cache, start, size == int.MaxValue ? length : size)]);
         }
 
         return logits;

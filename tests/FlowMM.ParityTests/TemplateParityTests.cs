@@ -21,6 +21,15 @@ public sealed class TemplateParityTests
         Check(golden, new ChatTemplate(text, golden.GetProperty("special_tokens").EnumerateObject().ToDictionary(p => p.Name, p => Value(p.Value))));
     }
 
+    [Theory]
+    [InlineData("qwen2.5-vl", true)]
+    [InlineData("internvl-hf", true)]
+    [InlineData("llava-1.5-hf", false)]
+    [InlineData("vicuna-v1", false)]
+    [InlineData("llama-3", false)]
+    public void KeepsOrder_OfPublishedTemplate_IsSeen(string name, bool expected) =>
+        Assert.Equal(expected, new ChatTemplate(File.ReadAllText(Path.Combine(Folder, name, "template.jinja")), new Dictionary<string, object?>()).KeepsOrder);
+
     /// <summary>Families that publish their conversations as code have them built in.</summary>
     [Theory]
     [InlineData("vicuna-v1", """{"model_type": "mobilevlm"}""")]

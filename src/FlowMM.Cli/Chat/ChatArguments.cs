@@ -12,6 +12,7 @@ internal sealed class ChatArguments
     private readonly Option<string?> _address = new("--address") { Description = "Gateway to talk to. Without one: a cluster in this process.", HelpName = "HOST:PORT" };
     private readonly Option<string?> _session = new("--session") { Description = "Conversation to go on with, or to start under this id.", HelpName = "ID" };
     private readonly Option<string?> _model = new("--model") { Description = "Folder of the checkpoint. Default: models/tiny, here or above.", HelpName = "DIR" };
+    private readonly Option<string?> _template = new("--chat-template") { Description = "Chat template to use instead of the checkpoint's own.", HelpName = "FILE" };
     private readonly Option<string?> _data = new("--data") { Description = $"Folder for conversations. Default: {DataFolder.DefaultPath}", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print one JSON object." };
     private readonly Option<double?> _temperature = new("--temperature") { Description = "0 (greedy) to 2.", HelpName = "T" };
@@ -33,7 +34,7 @@ internal sealed class ChatArguments
             }
         });
         command.Add(_prompt);
-        foreach (Option option in (Option[])[_images, _address, _session, _model, _data, _json, _temperature, _maxTokens, _seed, _method, _budget, _apiKey, _verbose])
+        foreach (Option option in (Option[])[_images, _address, _session, _model, _template, _data, _json, _temperature, _maxTokens, _seed, _method, _budget, _apiKey, _verbose])
         {
             command.Add(option);
         }
@@ -49,6 +50,7 @@ internal sealed class ChatArguments
             Address = parsed.GetValue(_address) is { } address ? Address(address) : null,
             Session = parsed.GetValue(_session),
             Model = parsed.GetValue(_model),
+            ChatTemplate = TemplateFile.Find(parsed.GetValue(_template)),
             Data = parsed.GetValue(_data),
             Json = parsed.GetValue(_json),
             ApiKey = parsed.GetValue(_apiKey) is { } variable ? Key(variable) : null,
@@ -61,8 +63,8 @@ internal sealed class ChatArguments
             throw new UsageException("--json needs a prompt");
         }
 
-        return settings is { Address: not null } and not { Model: null, Data: null }
-            ? throw new UsageException("--model and --data are for a cluster in this process; with --address the gateway's are used")
+        return settings is { Address: not null } and not { Model: null, Data: null, ChatTemplate: null }
+            ? throw new UsageException("--model, --chat-template and --data are for a cluster in this process; with --address the gateway's are used")
             : settings;
     }
 

@@ -33,6 +33,7 @@ public static class ChatCommand
         StandaloneSettings standalone = new()
         {
             Model = model,
+            ChatTemplate = settings.ChatTemplate,
             Data = folder.Path,
             GrpcPort = 0,
             HttpPort = 0,

@@ -18,6 +18,9 @@ internal sealed record ChatSettings
     /// <summary>Folder of the checkpoint of the cluster in this process; null: the shipped one.</summary>
     public string? Model { get; init; }
 
+    /// <summary>A chat template's file for the cluster in this process; null: the checkpoint's own.</summary>
+    public string? ChatTemplate { get; init; }
+
     /// <summary>Folder of conversations of the cluster in this process; null: the user's.</summary>
     public string? Data { get; init; }
 

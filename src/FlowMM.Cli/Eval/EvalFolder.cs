@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace FlowMM.Cli.Eval;
 
 /// <summary>A folder of evaluation sets: <c>pictures/</c>, and one <c>.jsonl</c> of conversations a set.</summary>
-public sealed class EvalFolder
+public sealed class EvalFolder : IPictures
 {
     private const string Placeholder = "<image>";
     private const string PictureList = "pictures";
@@ -27,6 +27,13 @@ public sealed class EvalFolder
     /// <summary>Names of the sets, those with the fewest pictures in their first conversation first.</summary>
     public IReadOnlyList<string> Sets { get; }
 
+    /// <summary>Several sets, in the order named.</summary>
+    /// <param name="sets">Names; null: all.</param>
+    /// <param name="limit">Most conversations of a set; null: all.</param>
+    /// <exception cref="CommandException">There is no such set, or a line is wrong.</exception>
+    public IReadOnlyDictionary<string, IReadOnlyList<EvalConversation>> Read(IReadOnlyList<string>? sets, int? limit) =>
+        (sets ?? Sets).Distinct().ToDictionary(s => s, s => Read(s, limit));
+
     /// <summary>The conversations of a set.</summary>
     /// <param name="set">One of <see cref="Sets"/>.</param>
     /// <param name="limit">Most conversations to read; null: all.</param>
@@ -39,9 +46,7 @@ public sealed class EvalFolder
             : throw new CommandException($"there is no set '{set}' in '{_path}'; it has {string.Join(", ", Sets)}");
     }
 
-    /// <summary>A picture's file bytes.</summary>
-    /// <param name="name">Its name within <c>pictures</c>.</param>
-    /// <exception cref="IOException">It cannot be read.</exception>
+    /// <inheritdoc/>
     public byte[] Picture(string name) => System.IO.File.ReadAllBytes(Path.Combine(_path, "pictures", name));
 
     private string File(string set) => Path.Combine(_path, set + ".jsonl");

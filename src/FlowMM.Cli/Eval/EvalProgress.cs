@@ -9,7 +9,7 @@ internal sealed class EvalProgress
 
     private EvalProgress(ProgressTask? task) => _task = task;
 
-    /// <summary>Runs work under a bar of <paramref name="questions"/> steps;.</summary>
+    /// <summary>Runs work under a bar of <paramref name="questions"/> steps.</summary>
     public static void Show(int questions, Action<EvalProgress> work)
     {
         if (Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive)

@@ -34,15 +34,8 @@ public sealed class EvalReport(string madeWith, IReadOnlyList<string> protocols)
     /// <exception cref="IOException">It cannot be written.</exception>
     public void Write(string path) => File.WriteAllText(path, Json().ToJsonString(Format) + "\n");
 
-    private JsonObject Json() => new()
-    {
-        ["protocols"] = new JsonArray([.. protocols.Select(p => JsonValue.Create(p))]),
-        ["made_with"] = madeWith,
-        ["sets"] = new JsonObject(_sets.Select(set => KeyValuePair.Create<string, JsonNode?>(set.Key, new JsonObject(
-            set.Value.Select(row => KeyValuePair.Create<string, JsonNode?>(row.Key, Row(row.Value))))))),
-    };
-
-    private static JsonObject Row(Accuracy accuracy)
+    /// <summary>One figure: in all, by kind, and of how many questions.</summary>
+    internal static JsonObject Row(Accuracy accuracy)
     {
         JsonObject row = new() { ["all"] = Math.Round(accuracy.All, Digits) };
         foreach ((string kind, double share) in accuracy.Kinds)
@@ -53,4 +46,12 @@ public sealed class EvalReport(string madeWith, IReadOnlyList<string> protocols)
         row["questions"] = accuracy.Questions;
         return row;
     }
+
+    private JsonObject Json() => new()
+    {
+        ["protocols"] = new JsonArray([.. protocols.Select(p => JsonValue.Create(p))]),
+        ["made_with"] = madeWith,
+        ["sets"] = new JsonObject(_sets.Select(set => KeyValuePair.Create<string, JsonNode?>(set.Key, new JsonObject(
+            set.Value.Select(row => KeyValuePair.Create<string, JsonNode?>(row.Key, Row(row.Value))))))),
+    };
 }

@@ -1,85 +1,68 @@
 using FlowMM.Engine.Offline;
 using FlowMM.KvCache;
+using FlowMM.Model;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FlowMM.Cli.Eval;
 
 /// <summary>
-/// Methods by budgets on evaluation sets. A context is prefilled once; every cell merges a copy of it with the same observed queries.
+/// Methods by budgets. A segment is prefilled once; the full cache answers from a copy of it, and every cell merges a copy with the same
+/// observed queries.
 /// </summary>
-/// <param name="variants">Methods.</param>
-/// <param name="budgets">Shares of the entries to keep, in (0, 1].</param>
-public sealed class MergingGrid(IReadOnlyList<MergingVariant> variants, IReadOnlyList<double> budgets) : IDisposable
+/// <param name="model">Who is asked; not disposed.</param>
+public sealed class MergingGrid(EvalModel model) : IDisposable
 {
-    private readonly SessionCompressor _compressor = new();
+    /// <summary>Who is asked.</summary>
+    public EvalModel Model => model;
 
-    /// <summary>Protocol <c>after</c>: the context is one merged segment, then each question is asked of a copy of that cache.</summary>
-    /// <param name="model">Who is asked.</param>
-    /// <param name="conversation">The conversation.</param>
-    /// <param name="cells">Counted into, by variant and budget.</param>
-    public void After(EvalModel model, EvalConversation conversation, IReadOnlyDictionary<(string Variant, double Budget), MergingCell> cells)
-    {
-        int[] context = model.ContextPrompt(conversation);
-        int[][] questions = [.. conversation.Turns.Select(t => model.QuestionPrompt(conversation, t.Question))];
-        Merge(model, conversation, context, (session, cell) =>
-        {
-            OfflineSession[] asked = [.. questions.Select(_ => session.Fork())];
-            model.Runner.Prefill([.. questions.Select((ids, i) => new OfflineInput { Session = asked[i], Ids = ids })]);
-            Count(model, asked, [.. conversation.Turns], cell);
-        }, cells);
-    }
+    /// <summary>Merges; the calling thread's alone.</summary>
+    public SessionCompressor Compressor { get; } = new();
 
-    /// <summary>Protocol <c>alone</c>: the prompt with context and question is merged before its first decoded token.</summary>
-    /// <param name="model">Who is asked.</param>
-    /// <param name="conversation">The conversation.</param>
-    /// <param name="cells">Counted into, by variant and budget.</param>
-    public void Alone(EvalModel model, EvalConversation conversation, IReadOnlyDictionary<(string Variant, double Budget), MergingCell> cells)
+    /// <summary>Reads a segment and asks about it with the full cache and with every cell's.</summary>
+    /// <param name="input">The segment, the first of its conversation.</param>
+    /// <param name="table">Counted into.</param>
+    /// <param name="rules">What the protocol makes of a method's options.</param>
+    /// <param name="ask">Asks; it may go on with the session or with forks of it.</param>
+    public void Merge(
+        SegmentInput input, MergingTable table, Func<MergingPlanOptions, MergingPlanOptions> rules, Func<MergedConversation, IReadOnlyList<GridAnswer>> ask)
     {
-        for (int i = 0; i < conversation.Turns.Count; i++)
+        using OfflineSession whole = model.Start();
+        using SegmentObservers observers = new(whole.Cache.Shape, input.Ids.Length, table.Variants.Select(v => v.Options));
+        using (DisposeScope scope = NewDisposeScope())
         {
-            EvalTurn turn = conversation.Turns[i];
-            Merge(model, conversation, model.FirstPrompt(conversation, i), (session, cell) => Count(model, [session.Fork()], [turn], cell), cells);
+            model.Runner.Prefill([new OfflineInput { Session = whole, Ids = input.Ids, ImageRows = input.ImageRows(), Pictures = input.Pictures, Observer = observers }]);
+        }
+
+        IReadOnlyList<GridAnswer> full = AskFull(whole, table.Full, ask);
+        foreach ((MergingVariant variant, EvalBudget budget) in table.Variants.SelectMany(v => table.Budgets.Select(b => (v, b))))
+        {
+            MergingCell cell = table[variant, budget];
+            using OfflineSession session = whole.Fork();
+            MergedConversation merged = new(this, session, budget.Of(rules(variant.Options)), cell);
+            merged.Begin(observers.Of(variant.Options), input.Ids);
+            IReadOnlyList<GridAnswer> answers = ask(merged);
+            cell.Add(answers, full, session.Cache.Bytes);
         }
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _compressor.Dispose();
+    public void Dispose() => Compressor.Dispose();
 
-    private static void Count(EvalModel model, OfflineSession[] sessions, EvalTurn[] turns, MergingCell cell)
+    private IReadOnlyList<GridAnswer> AskFull(OfflineSession whole, MergingCell cell, Func<MergedConversation, IReadOnlyList<GridAnswer>> ask)
     {
-        IReadOnlyList<IReadOnlyList<int>> answers = model.Runner.Decode(sessions, EvalProtocol.MostTokens);
-        for (int i = 0; i < turns.Length; i++)
-        {
-            cell.Add(model.Text(answers[i]).Trim() == turns[i].Answer);
-            sessions[i].Dispose();
-        }
+        using OfflineSession session = whole.Fork();
+        IReadOnlyList<GridAnswer> answers = ask(new MergedConversation(this, session, MergingPresets.Named("full"), cell));
+        cell.Add(answers, answers, session.Cache.Bytes);
+        return answers;
     }
+}
 
-    private void Merge(
-        EvalModel model,
-        EvalConversation conversation,
-        int[] segment,
-        Action<OfflineSession, MergingCell> ask,
-        IReadOnlyDictionary<(string Variant, double Budget), MergingCell> cells)
-    {
-        byte[] modality = [.. segment.Select(id => (byte)(id == model.ImageTokenId ? 1 : 0))];
-        foreach (IGrouping<int, MergingVariant> sampled in variants.GroupBy(v => v.Options.Samples))
-        {
-            using OfflineSession whole = model.Start();
-            using SegmentObserver observed = new(whole.Cache.Shape, segment.Length, sampled.First().Options);
-            using (DisposeScope scope = NewDisposeScope())
-            {
-                model.Runner.Prefill([new OfflineInput { Session = whole, Ids = segment, ImageRows = model.ImageRows(conversation), Observer = observed }]);
-            }
-
-            foreach ((MergingVariant variant, double budget) in sampled.SelectMany(v => budgets.Select(b => (v, b))))
-            {
-                MergingCell cell = cells[(variant.Name, budget)];
-                using OfflineSession merged = whole.Fork();
-                cell.Add(_compressor.CompressSegment(merged.Cache, observed, modality, variant.Options with { Ratio = budget }, firstSegment: true));
-                ask(merged, cell);
-            }
-        }
-    }
+/// <summary>A segment to read.</summary>
+/// <param name="Ids">Its tokens.</param>
+/// <param name="ImageRows">Makes the rows of its pictures, [k, C], in the caller's scope; null when it has none.</param>
+public sealed record SegmentInput(int[] Ids, Func<Tensor?> ImageRows)
+{
+    /// <summary>Where its pictures lie, for models whose positions follow rows and columns.</summary>
+    public IReadOnlyList<ImageSpan> Pictures { get; init; } = [];
 }

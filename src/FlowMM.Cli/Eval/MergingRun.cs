@@ -1,97 +1,49 @@
-using System.Globalization;
-using System.Text.Encodings.Web;
-using System.Text.Json;
-using System.Text.Json.Nodes;
+using FlowMM.Cli.Eval.Page;
 using static TorchSharp.torch;
 
 namespace FlowMM.Cli.Eval;
 
-/// <summary>Runs a grid of methods and budgets, prints its table, writes it in the shape of an evaluation folder's reference-merging.json.</summary>
+/// <summary>Runs methods by budgets on every set by every protocol: prints each table as it is done, and keeps the files up to date.</summary>
 internal static class MergingRun
 {
-    private static readonly JsonSerializerOptions Format = new() { WriteIndented = true, IndentSize = 1, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private const string Usual = "after";
 
     /// <summary>Runs it.</summary>
-    /// <exception cref="CommandException">A protocol is unknown.</exception>
-    public static void Run(
+    /// <returns>The exit code: 1 when the figures do not agree with those of <see cref="EvalSettings.Compare"/>.</returns>
+    /// <exception cref="CommandException">A protocol is unknown, or the file to compare with cannot be read.</exception>
+    public static int Run(
         EvalSettings settings, EvalModel model, IReadOnlyDictionary<string, IReadOnlyList<EvalConversation>> sets, CancellationToken cancellationToken)
     {
-        IReadOnlyList<string> protocols = settings.Protocols ?? ["after"];
-        if (protocols.FirstOrDefault(p => p is not ("after" or "alone")) is string unknown)
-        {
-            throw new CommandException($"there is no protocol '{unknown}' with methods; there are after, alone");
-        }
-
-        using MergingGrid grid = new(settings.Methods!, settings.Budgets);
-        JsonObject merging = [];
+        IReadOnlyList<MergingProtocol> protocols = EvalNames.Choose(settings.Protocols ?? [Usual], MergingProtocol.All, p => p.Name, "protocol");
+        GridComparison? comparison = settings.Compare is null ? null : GridComparison.Read(settings.Compare, settings.Within);
+        List<MergingTable> tables = [];
+        using MergingGrid grid = new(model);
+        PageSample? sample = null;
         EvalProgress.Show(sets.Values.Sum(s => s.Count) * protocols.Count, progress =>
         {
             using IDisposable mode = no_grad();
-            foreach (string protocol in protocols)
+            if (settings.Html is not null && sets.Values.SelectMany(s => s).FirstOrDefault() is EvalConversation first)
             {
-                JsonObject rows = [];
-                merging[protocol] = rows;
+                sample = PageSample.Take(grid, first, settings.Methods!, settings.Budgets);
+            }
+
+            foreach (MergingProtocol protocol in protocols)
+            {
                 foreach ((string set, IReadOnlyList<EvalConversation> conversations) in sets)
                 {
-                    Dictionary<(string Variant, double Budget), MergingCell> cells =
-                        settings.Methods!.SelectMany(v => settings.Budgets.Select(b => (v.Name, b))).ToDictionary(k => k, _ => new MergingCell());
+                    MergingTable table = new(protocol.Name, set, settings.Methods!, settings.Budgets);
                     foreach (EvalConversation conversation in conversations)
                     {
                         cancellationToken.ThrowIfCancellationRequested();
-                        Ask(grid, protocol, model, conversation, cells);
-                        progress.Advance(set, protocol);
+                        protocol.Ask(grid, conversation, table);
+                        progress.Advance(set, protocol.Name);
                     }
 
-                    Print(progress, $"{set}, {protocol}", settings, cells);
-                    rows[set] = Set(settings, cells);
+                    tables.Add(table);
+                    GridFiles.Report(settings, model.MadeWith, tables, sample, progress);
                 }
             }
         });
-        if (settings.Json is not null)
-        {
-            File.WriteAllText(settings.Json, new JsonObject { ["merging"] = merging }.ToJsonString(Format) + "\n");
-        }
+        return comparison is null || comparison.Agrees(tables, Console.WriteLine) ? 0 : 1;
     }
-
-    private static void Ask(
-        MergingGrid grid, string protocol, EvalModel model, EvalConversation conversation, Dictionary<(string Variant, double Budget), MergingCell> cells)
-    {
-        if (protocol == "after")
-        {
-            grid.After(model, conversation, cells);
-        }
-        else
-        {
-            grid.Alone(model, conversation, cells);
-        }
-    }
-
-    private static void Print(EvalProgress progress, string title, EvalSettings settings, Dictionary<(string Variant, double Budget), MergingCell> cells)
-    {
-        int width = settings.Methods!.Max(m => m.Name.Length);
-        string[] heads = [.. settings.Budgets.Select(b => string.Create(CultureInfo.InvariantCulture, $"{100 * b:0.#} %"))];
-        progress.Print($"{title}: accuracy +- 95 % interval, {cells.Values.First().Questions} questions");
-        progress.Print("".PadRight(width) + string.Concat(heads.Select(h => h.PadLeft(18))));
-        foreach (MergingVariant variant in settings.Methods!)
-        {
-            progress.Print(variant.Name.PadRight(width) + string.Concat(settings.Budgets.Select(b => Text(cells[(variant.Name, b)]).PadLeft(18))));
-        }
-    }
-
-    private static string Text(MergingCell cell) => string.Create(CultureInfo.InvariantCulture, $"{cell.Accuracy:0.000} +- {cell.Interval:0.000}");
-
-    private static JsonObject Set(EvalSettings settings, Dictionary<(string Variant, double Budget), MergingCell> cells) => new()
-    {
-        ["questions"] = cells.Values.First().Questions,
-        ["methods"] = new JsonObject(settings.Methods!.Select(v => KeyValuePair.Create<string, JsonNode?>(v.Name, new JsonObject(
-            settings.Budgets.Select(b => KeyValuePair.Create<string, JsonNode?>(b.ToString(CultureInfo.InvariantCulture), Cell(cells[(v.Name, b)]))))))),
-    };
-
-    private static JsonObject Cell(MergingCell cell) => new()
-    {
-        ["accuracy"] = Math.Round(cell.Accuracy, 4),
-        ["held"] = Math.Round(cell.Held, 4),
-        ["bytes"] = Math.Round(cell.Bytes, 4),
-        ["milliseconds"] = Math.Round(cell.Milliseconds, 3),
-    };
 }

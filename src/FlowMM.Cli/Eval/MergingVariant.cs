@@ -11,8 +11,9 @@ public sealed record MergingVariant(string Name, MergingPlanOptions Options)
 {
     /// <summary>Reads a variant.</summary>
     /// <param name="text">For instance <c>flowmm</c>, <c>flowmm strategy calibrated</c>, <c>flowmm merge evict rounds 1</c>.</param>
+    /// <param name="samples">Query rows to observe when the text names none; null: the method's own.</param>
     /// <exception cref="CommandException">A method, option or value is unknown; the text names it.</exception>
-    public static MergingVariant Parse(string text)
+    public static MergingVariant Parse(string text, int? samples)
     {
         string[] words = text.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (words.Length % 2 == 0)
@@ -20,7 +21,7 @@ public sealed record MergingVariant(string Name, MergingPlanOptions Options)
             throw new CommandException($"'{text}' is no method with pairs of option and value");
         }
 
-        MergingOptions asked = new() { Method = words[0] };
+        MergingOptions asked = new() { Method = words[0], Samples = samples };
         for (int i = 1; i < words.Length; i += 2)
         {
             asked = Set(asked, words[i], words[i + 1]);
@@ -49,7 +50,8 @@ public sealed record MergingVariant(string Name, MergingPlanOptions Options)
             "theta" when isNumber => asked with { Theta = number },
             "phi" when isNumber => asked with { Phi = number },
             "samples" when isNumber => asked with { Samples = (int)number },
-            _ => throw new CommandException($"'{option} {value}' is no merging option: strategy, merge, importance, rounds, theta, phi or samples with a value"),
+            "max_cache_tokens" when isNumber => asked with { MaxCacheTokens = (int)number },
+            _ => throw new CommandException($"'{option} {value}' is no merging option: strategy, merge, importance, rounds, theta, phi, samples or max_cache_tokens with a value"),
         };
     }
 }

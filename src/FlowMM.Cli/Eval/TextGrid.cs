@@ -11,8 +11,8 @@ namespace FlowMM.Cli.Eval;
 /// </summary>
 /// <param name="model">Who reads; not disposed.</param>
 /// <param name="variants">Methods.</param>
-/// <param name="budgets">Shares of the entries to keep, in (0, 1].</param>
-public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> variants, IReadOnlyList<double> budgets) : IDisposable
+/// <param name="budgets">What they may keep.</param>
+public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> variants, IReadOnlyList<EvalBudget> budgets) : IDisposable
 {
     private const int ChunkTokens = 1024;
 
@@ -22,8 +22,8 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
     public TextCell Full { get; } = new();
 
     /// <summary>Every method at every budget.</summary>
-    public IReadOnlyDictionary<(string Variant, double Budget), TextCell> Cells { get; } =
-        variants.SelectMany(v => budgets.Select(b => (v.Name, b))).ToDictionary(k => k, _ => new TextCell());
+    public IReadOnlyDictionary<(string Variant, string Budget), TextCell> Cells { get; } =
+        variants.SelectMany(v => budgets.Select(b => (v.Name, b.Name))).ToDictionary(k => k, _ => new TextCell());
 
     /// <summary>Reads a text with the full cache and with every cell's.</summary>
     /// <param name="text">The text.</param>
@@ -38,13 +38,13 @@ public sealed class TextGrid(ChatModel model, IReadOnlyList<MergingVariant> vari
             Tensor end = Prefill(whole, text.Ids, [.. observers.Values]); // [1, V]
             Tensor[] full = [.. text.Continuations.Select(c => Score(whole, end, c))];
             Count(Full, full, full, text);
-            foreach ((MergingVariant variant, double budget) in variants.SelectMany(v => budgets.Select(b => (v, b))))
+            foreach ((MergingVariant variant, EvalBudget budget) in variants.SelectMany(v => budgets.Select(b => (v, b))))
             {
                 using DisposeScope cell = NewDisposeScope();
                 using SessionCache merged = whole.Clone();
-                TextCell counted = Cells[(variant.Name, budget)];
+                TextCell counted = Cells[(variant.Name, budget.Name)];
                 counted.Add(_compressor.CompressSegment(
-                    merged, observers[variant.Options.Samples], new byte[text.Ids.Length], variant.Options with { Ratio = budget }, firstSegment: true));
+                    merged, observers[variant.Options.Samples], new byte[text.Ids.Length], budget.Of(variant.Options), firstSegment: true));
                 Count(counted, full, text.Continuations.Select(c => Score(merged, end, c)), text);
             }
         }

@@ -13,8 +13,9 @@ internal static class TextRun
     private static readonly JsonSerializerOptions Format = new() { WriteIndented = true, IndentSize = 1, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Runs it.</summary>
+    /// <returns>The exit code.</returns>
     /// <exception cref="CommandException">A file cannot be read.</exception>
-    public static void Run(EvalSettings settings, ChatModel model, CancellationToken cancellationToken)
+    public static int Run(EvalSettings settings, ChatModel model, CancellationToken cancellationToken)
     {
         bool needles = settings.Needles is not null;
         string file = settings.Needles ?? settings.Text!;
@@ -36,6 +37,8 @@ internal static class TextRun
         {
             File.WriteAllText(settings.Json, Json(settings, grid, needles).ToJsonString(Format) + "\n");
         }
+
+        return 0;
     }
 
     private static void Print(EvalProgress progress, EvalSettings settings, TextGrid grid, ScoredText[] texts, bool needles)
@@ -45,11 +48,11 @@ internal static class TextRun
         progress.Print(needles
             ? $"needles: share right, KL to the full cache at the answers; {texts.Sum(t => t.Continuations.Count)} questions of {texts.Length} texts"
             : $"text: perplexity, KL to the full cache; {tokens} tokens after {texts.Length} passages");
-        progress.Print("".PadRight(width) + string.Concat(settings.Budgets.Select(b => string.Create(CultureInfo.InvariantCulture, $"{100 * b:0.#} %").PadLeft(20))));
+        progress.Print("".PadRight(width) + string.Concat(settings.Budgets.Select(b => b.Title.PadLeft(20))));
         progress.Print("full".PadRight(width) + Text(grid.Full, needles).PadLeft(20));
         foreach (MergingVariant variant in settings.Methods ?? [])
         {
-            progress.Print(variant.Name.PadRight(width) + string.Concat(settings.Budgets.Select(b => Text(grid.Cells[(variant.Name, b)], needles).PadLeft(20))));
+            progress.Print(variant.Name.PadRight(width) + string.Concat(settings.Budgets.Select(b => Text(grid.Cells[(variant.Name, b.Name)], needles).PadLeft(20))));
         }
     }
 
@@ -61,7 +64,7 @@ internal static class TextRun
     {
         ["full"] = needles ? new JsonObject { ["right"] = Math.Round(grid.Full.Right, 4) } : new JsonObject { ["perplexity"] = Math.Round(grid.Full.Perplexity, 4) },
         ["methods"] = new JsonObject((settings.Methods ?? []).Select(v => KeyValuePair.Create<string, JsonNode?>(v.Name, new JsonObject(
-            settings.Budgets.Select(b => KeyValuePair.Create<string, JsonNode?>(b.ToString(CultureInfo.InvariantCulture), Cell(grid.Cells[(v.Name, b)], needles))))))),
+            settings.Budgets.Select(b => KeyValuePair.Create<string, JsonNode?>(b.Name, Cell(grid.Cells[(v.Name, b.Name)], needles))))))),
     };
 
     private static JsonObject Cell(TextCell cell, bool needles)

@@ -125,6 +125,7 @@ public sealed class StandaloneCluster : IAsyncDisposable
             // An embedded store holds this one cluster, and its members are forgotten under this name.
             ["FlowMM:ClusterId"] = settings.Redis is null ? Name : null,
             ["FlowMM:Model:Path"] = settings.Model,
+            ["FlowMM:Model:ChatTemplate"] = settings.ChatTemplate,
             ["FlowMM:Gateway:GrpcPort"] = settings.GrpcPort?.ToString(CultureInfo.InvariantCulture),
             ["FlowMM:Gateway:HttpPort"] = settings.HttpPort?.ToString(CultureInfo.InvariantCulture),
             ["FlowMM:Engine:Threads"] = settings.Threads?.ToString(CultureInfo.InvariantCulture),

@@ -6,6 +6,9 @@ public sealed record StandaloneSettings
     /// <summary>Folder of the checkpoint.</summary>
     public required string Model { get; init; }
 
+    /// <summary>A chat template's file to use instead of the checkpoint's own; null for that.</summary>
+    public string? ChatTemplate { get; init; }
+
     /// <summary>Folder of the embedded store; null when <see cref="Redis"/> is given.</summary>
     public string? Data { get; init; }
 

@@ -10,16 +10,18 @@ public static class ServeCommand
     public static Command Create()
     {
         Option<string?> model = new("--model") { Description = "Folder of the checkpoint. Default: models/tiny, here or above.", HelpName = "DIR" };
+        Option<string?> template = new("--chat-template") { Description = "Chat template to use instead of the checkpoint's own.", HelpName = "FILE" };
         Option<string?> data = new("--data") { Description = $"Folder for conversations. Default: {DataFolder.DefaultPath}", HelpName = "DIR" };
         Option<int?> port = new("--port") { Description = "Port of gRPC. 0: a free one. Default: 5080.", HelpName = "P" };
         Option<int?> httpPort = new("--http-port") { Description = "Port of HTTP. 0: a free one. Default: 5081.", HelpName = "P" };
         Option<string?> redis = new("--redis") { Description = "Redis server to use instead of the embedded store.", HelpName = "CONN" };
         Option<int?> threads = new("--threads") { Description = "Threads to compute with. Default: every core.", HelpName = "N" };
-        Command command = new("serve", "Runs store, silo and gateway in one process.") { model, data, port, httpPort, redis, threads };
+        Command command = new("serve", "Runs store, silo and gateway in one process.") { model, template, data, port, httpPort, redis, threads };
         command.SetAction((parsed, cancellationToken) => RunAsync(
             new StandaloneSettings
             {
                 Model = ModelFolder.Find(parsed.GetValue(model)),
+                ChatTemplate = TemplateFile.Find(parsed.GetValue(template)),
                 Data = parsed.GetValue(data),
                 Redis = parsed.GetValue(redis),
                 GrpcPort = parsed.GetValue(port),

@@ -90,8 +90,9 @@ public sealed class OfflineRunner(ChatModel model)
                 Cache = input.Session.Cache,
                 TokenIds = ids,
                 ImageRows = rows,
+                Pictures = [.. input.Pictures.Where(p => p.Start < _read && p.Start + p.Length > start).Select(p => p with { Start = p.Start - start })],
                 Observer = input.Observer,
-                SegmentStart = start,
+                SegmentStart = input.ObservedFrom + start,
             };
         }
 

@@ -49,6 +49,12 @@ public sealed record OfflineInput
     /// <summary>[k, C]: rows of the k image tokens among them, in order; null when there is none. Not disposed.</summary>
     public Tensor? ImageRows { get; init; }
 
+    /// <summary>The pictures among them, in order; models whose positions follow rows and columns need them.</summary>
+    public IReadOnlyList<ImageSpan> Pictures { get; init; } = [];
+
     /// <summary>Sees the queries, as one segment that begins with the first token; null when nobody needs them.</summary>
     public IQueryObserver? Observer { get; init; }
+
+    /// <summary>What the observer calls the first token: 0 (default) for a segment's, the logical index for a tail's.</summary>
+    public int ObservedFrom { get; init; }
 }

@@ -70,7 +70,7 @@ internal sealed record RopeConfig
     /// <param name="positions">max_position_embeddings.</param>
     public int Reach(int positions) => Type switch
     {
-        "yarn" => (int)Math.Clamp(OriginalPositions * Factor, positions, int.MaxValue / 2),
+        "yarn" => (int)Math.Min(Math.Max(OriginalPositions * Factor, positions), int.MaxValue / 2),
         "dynamic" => (int)Math.Min(positions * Factor, int.MaxValue / 2),
         _ => positions,
     };

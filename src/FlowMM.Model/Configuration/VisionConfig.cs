@@ -1,7 +1,7 @@
 namespace FlowMM.Model.Configuration;
 
-/// <summary>Sizes of a CLIP vision tower and of LLaVA's projector.</summary>
-internal sealed record VisionConfig
+/// <summary>Sizes of a vision tower.</summary>
+internal abstract record VisionConfig
 {
     public required int Layers { get; init; }
 
@@ -11,21 +11,35 @@ internal sealed record VisionConfig
 
     public required int MlpWidth { get; init; }
 
-    public required int ImageSize { get; init; }
-
     public required int PatchSize { get; init; }
 
-    public required double NormEpsilon { get; init; }
+    /// <summary>The tower in words.</summary>
+    public abstract string Kind { get; }
 
-    /// <summary>Which hidden state is projected: -1 the last layer's output, -2 the one before.</summary>
-    public required int FeatureLayer { get; init; }
+    /// <summary>Rows that the decoder reads for a picture, or a tile of one; 0 when they depend on its size.</summary>
+    public abstract int Tokens { get; }
 
-    /// <summary>True when the class token is dropped (strategy default).</summary>
-    public required bool DropClass { get; init; }
+    /// <summary>Side of a picture or tile, pixels; 0 when any size is taken.</summary>
+    public abstract int Side { get; }
 
-    public required bool ProjectorBias { get; init; }
+    /// <summary>A number, or a list of two that are equal: sizes of squares.</summary>
+    protected static int Square(JsonFields fields, string key)
+    {
+        int[] sides = [.. fields.Wholes(key)];
+        fields.Check(sides.Length is 1 or 2 && sides[0] == sides[^1] && sides[0] is > 0 and <= 1 << 16, $"key '{key}' must be one positive size of a square.");
+        return sides[0];
+    }
 
-    public int Patches => ImageSize / PatchSize * (ImageSize / PatchSize);
+    /// <summary>The output of which layer is used: -1 counts from the last.</summary>
+    protected static int FeatureLayerOf(JsonFields fields, string key, int layer, int layers)
+    {
+        fields.Check(layer >= -layers && layer <= layers, $"{key} {layer} is outside the {layers} layers.");
+        return layer < 0 ? layers + 1 + layer : layer;
+    }
 
-    public int Tokens => Patches + (DropClass ? 0 : 1);
+    protected static void CheckSizes(JsonFields fields, VisionConfig config)
+    {
+        fields.Check(config.Width % config.Heads == 0, "num_attention_heads must divide the vision tower's hidden_size.");
+        fields.Check(config.Side % config.PatchSize == 0, "patch_size must divide image_size.");
+    }
 }

@@ -23,8 +23,10 @@ internal sealed class Resampler
 
     public PixelGrid Resize(PixelGrid image, int width, int height)
     {
-        // The goldens show it: the vertical pass goes first where it shrinks the picture, and by more than the horizontal one does.
-        bool verticalFirst = height < image.Height && (long)height * image.Width < (long)width * image.Height;
+        // The goldens show it: the vertical pass goes first where it shrinks the picture, and by more than the horizontal one does; where both
+        // shrink it alike, first goes the one of the longer side.
+        long vertical = (long)height * image.Width, horizontal = (long)width * image.Height;
+        bool verticalFirst = height < image.Height && (vertical < horizontal || (vertical == horizontal && image.Height > image.Width));
         return verticalFirst
             ? Horizontal(Vertical(image, height), width)
             : Vertical(Horizontal(image, width), height);

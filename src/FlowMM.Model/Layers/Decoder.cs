@@ -16,18 +16,17 @@ internal sealed class Decoder : IDisposable
     private readonly RmsNorm _norm;
     private readonly Rope _rope;
 
-    /// <param name="source">The checkpoint.</param>
-    /// <param name="body">Prefix of embed_tokens, layers and norm.</param>
-    /// <param name="head">Name of the head's tensor; unused when tied.</param>
+    /// <param name="source">The decoder's tensors.</param>
+    /// <param name="head">The head's, or null when it is tied to the embedding.</param>
     /// <param name="config">Sizes.</param>
     /// <param name="device">Where it runs.</param>
     /// <param name="dtype">Type of the weights.</param>
-    public Decoder(WeightSource source, string body, string head, DecoderConfig config, Device device, ScalarType dtype)
+    public Decoder(WeightSource source, WeightSource? head, DecoderConfig config, Device device, ScalarType dtype)
     {
-        _embedding = source.Read(body + "embed_tokens.weight", config.Vocabulary, config.Width);
-        _head = config.TiedEmbeddings ? _embedding : source.Read(head, config.Vocabulary, config.Width);
-        _layers = [.. Enumerable.Range(0, config.Layers).Select(i => new DecoderLayer(source, $"{body}layers.{i}.", config, i))];
-        _norm = new(source, body + "norm", config.Width, config.NormEpsilon);
+        _embedding = source.Read("embed_tokens.weight", config.Vocabulary, config.Width);
+        _head = head is null ? _embedding : head.Read("weight", config.Vocabulary, config.Width);
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(i => new DecoderLayer(source, $"layers.{i}.", config, i))];
+        _norm = new(source, "norm", config.Width, config.NormEpsilon);
         _rope = new(config.Rope, config.HeadDim, device, dtype);
         _rope.Reach(Math.Min(config.MaxPositions, FirstPositions));
     }

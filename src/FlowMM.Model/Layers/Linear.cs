@@ -19,8 +19,8 @@ internal sealed class Linear : IDisposable
 
     /// <summary>Several projections of the same input as one product, outputs side by side: a decoding step counts calls.</summary>
     public static Linear Stack(WeightSource source, int inputs, bool bias, params (string Name, int Outputs)[] parts) => new(
-        Joined([.. parts.Select(p => source.Read(p.Name + ".weight", p.Outputs, inputs))]),
-        bias ? Joined([.. parts.Select(p => source.Read(p.Name + ".bias", p.Outputs))]) : null);
+        source.ReadRows([.. parts.Select(p => (p.Name + ".weight", p.Outputs))], inputs),
+        bias ? source.ReadRows([.. parts.Select(p => (p.Name + ".bias", p.Outputs))]) : null);
 
     public Tensor Forward(Tensor x) => nn.functional.linear(x, _weight, _bias); // [.., out]
 
@@ -28,16 +28,5 @@ internal sealed class Linear : IDisposable
     {
         _weight.Dispose();
         _bias?.Dispose();
-    }
-
-    private static Tensor Joined(Tensor[] parts)
-    {
-        Tensor joined = cat(parts).DetachFromDisposeScope();
-        foreach (Tensor part in parts)
-        {
-            part.Dispose();
-        }
-
-        return joined;
     }
 }

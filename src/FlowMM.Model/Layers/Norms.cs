@@ -5,8 +5,15 @@ using static TorchSharp.torch;
 
 namespace FlowMM.Model.Layers;
 
+/// <summary>A norm over the last dimension.</summary>
+internal interface INorm : IDisposable
+{
+    /// <summary>x [.., W] -> [.., W].</summary>
+    Tensor Forward(Tensor x);
+}
+
 /// <summary>Root mean square norm, computed in f32: x / sqrt(mean(x^2) + eps) * w.</summary>
-internal sealed class RmsNorm : IDisposable
+internal sealed class RmsNorm : INorm
 {
     private readonly Tensor _weight;
     // A Scalar that only the call sees may be finalised while native code reads it.
@@ -44,7 +51,7 @@ internal sealed class RmsNorm : IDisposable
 }
 
 /// <summary>Layer norm with weight and bias.</summary>
-internal sealed class LayerNorm(WeightSource source, string name, int width, double epsilon) : IDisposable
+internal sealed class LayerNorm(WeightSource source, string name, int width, double epsilon) : INorm
 {
     private readonly Tensor _weight = source.Read(name + ".weight", width);
     private readonly Tensor _bias = source.Read(name + ".bias", width);

@@ -32,14 +32,14 @@ internal sealed class RotaryPositions
     public bool Differ { get; private set; }
 
     /// <summary>The shifts that a chunk adds to its session: one for each picture whose last token it holds.</summary>
-    public static IEnumerable<PositionShift> Shifts(SequenceChunk chunk) => chunk.Pictures
+    public static IEnumerable<PositionShift> Shifts(SequenceChunk chunk) => PictureSpan.Of(chunk)
         .Where(p => p.Start + p.Length <= chunk.TokenIds.Length)
         .Select(p => new PositionShift(chunk.Cache.LogicalLength + p.Start + p.Length, p.Extent - p.Length));
 
     private void AddChunk(SequenceChunk chunk, bool pictures)
     {
         int at = 0, next = chunk.Cache.NextPosition;
-        foreach (PictureSpan picture in pictures ? chunk.Pictures : [])
+        foreach (PictureSpan picture in pictures ? PictureSpan.Of(chunk) : [])
         {
             for (; at < picture.Start; at++)
             {

@@ -26,8 +26,12 @@ public sealed class ChatTemplate
         _body = Guarded(() => new TemplateParser(TemplateLexer.Read(template.EndsWith('\n') ? template[..^1] : template)).Parse());
         _globals = new(globals);
         _takesText = Shows(Probe);
-        _takesParts = Shows(new List<object?> { new Dictionary<string, object?> { ["type"] = "text", ["text"] = Probe } });
+        _takesParts = Shows(new List<object?> { Part("text", Probe) });
+        KeepsOrder = _takesParts && InOrder();
     }
+
+    /// <summary>True when pictures and text of a message are written in the order given; some families write all pictures first.</summary>
+    public bool KeepsOrder { get; }
 
     /// <summary>
     /// Reads the template of a checkpoint: chat_template.jinja, chat_template.json or tokenizer_config.json (of several named ones the one named
@@ -93,7 +97,10 @@ public sealed class ChatTemplate
     }
 
     /// <summary>Whether a user's message in this form reaches the output: templates take text, a list of parts, or either.</summary>
-    private bool Shows(object content)
+    private bool Shows(object content) => Rendered(content)?.Contains(Probe, StringComparison.Ordinal) == true;
+
+    /// <summary>A user's message of this content; null where the template refuses the form.</summary>
+    private string? Rendered(object content)
     {
         try
         {
@@ -101,13 +108,30 @@ public sealed class ChatTemplate
             {
                 ["messages"] = new List<object?> { new Dictionary<string, object?> { ["role"] = "user", ["content"] = content } },
                 ["add_generation_prompt"] = true,
-            }).Contains(Probe, StringComparison.Ordinal);
+            });
         }
         catch (TemplateException)
         {
             // Refusing the form is an answer: it is not taken.
-            return false;
+            return null;
         }
+    }
+
+    private bool InOrder()
+    {
+        Dictionary<string, object?> text = Part("text", Probe), image = Part("image", null);
+        return Rendered(new List<object?> { text, image, text }) is { } between && Rendered(new List<object?> { image, text, text }) is { } first && between != first;
+    }
+
+    private static Dictionary<string, object?> Part(string type, string? text)
+    {
+        Dictionary<string, object?> part = new() { ["type"] = type };
+        if (text is not null)
+        {
+            part["text"] = text;
+        }
+
+        return part;
     }
 
     private object Content(IReadOnlyList<ChatPart> parts)
@@ -119,9 +143,7 @@ public sealed class ChatTemplate
         }
 
         return plain || _takesParts
-            ? parts.Select(p => (object?)(p.Text is null
-                ? new Dictionary<string, object?> { ["type"] = "image" }
-                : new Dictionary<string, object?> { ["type"] = "text", ["text"] = p.Text })).ToList()
+            ? parts.Select(p => (object?)Part(p.Text is null ? "image" : "text", p.Text)).ToList()
             : throw new TemplateException("The chat template takes text only, no pictures.");
     }
 }

@@ -20,7 +20,7 @@ internal sealed class ClipLayer : IDisposable
     private readonly Linear _fc1;
     private readonly Linear _fc2;
 
-    public ClipLayer(WeightSource source, string name, VisionConfig config)
+    public ClipLayer(WeightSource source, string name, ClipConfig config)
     {
         _heads = config.Heads;
         _before = new(source, name + "layer_norm1", config.Width, config.NormEpsilon);

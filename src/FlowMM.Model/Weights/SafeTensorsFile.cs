@@ -15,8 +15,8 @@ internal sealed class SafeTensorsFile : IDisposable
     /// <summary>The format's own bound on the header, bytes.</summary>
     private const long MaxHeader = 100_000_000;
 
-    /// <summary>Elements copied at once.</summary>
-    private const long Block = 1 << 27;
+    /// <summary>Elements copied at once: what a loading process holds of the map at most.</summary>
+    private const long Block = 1 << 22;
 
     private readonly string _path;
     private readonly MemoryMappedFile _map;
@@ -64,37 +64,65 @@ internal sealed class SafeTensorsFile : IDisposable
 
     public IReadOnlyList<long> ShapeOf(string name) => _entries[name].Shape;
 
+    public ScalarType TypeOf(string name) => _entries[name].Type;
+
     /// <summary>Copies a tensor out of the map, in its own type, to the CPU. The caller disposes it.</summary>
-    public unsafe Tensor Read(string name)
+    public Tensor Read(string name)
     {
         Entry entry = _entries[name];
         Tensor tensor = empty(entry.Shape, entry.Type);
-        byte* start = null;
-        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
-        try
+        using Tensor flat = tensor.view(-1);
+        Read(name, 0, flat);
+        return tensor;
+    }
+
+    /// <summary>
+    /// Copies elements of a tensor into another of any type and device, block by block, and gives the map's pages back behind each block.
+    /// </summary>
+    /// <param name="name">The tensor; it is in the file.</param>
+    /// <param name="start">Its first element to copy.</param>
+    /// <param name="target">[n], contiguous; n elements are there.</param>
+    public void Read(string name, long start, Tensor target)
+    {
+        Entry entry = _entries[name];
+        bool direct = target.dtype == entry.Type && target.device.type == DeviceType.CPU;
+        for (long done = 0; done < target.numel(); done += Block)
         {
-            // A span ends at 2 GiB; large embeddings do not.
-            using Tensor flat = tensor.view(-1);
-            int size = (int)tensor.ElementSize;
-            for (long done = 0; done < flat.numel(); done += Block)
+            long length = Math.Min(Block, target.numel() - done), offset = entry.Start + ((start + done) * entry.Type.ElementSize());
+            using Tensor part = target.narrow(0, done, length);
+            if (direct)
             {
-                using Tensor part = flat.narrow(0, done, Math.Min(Block, flat.numel() - done));
-                Span<byte> target = part.bytes;
-                new ReadOnlySpan<byte>(start + _view.PointerOffset + _data + entry.Start + (done * size), target.Length).CopyTo(target);
+                Copy(offset, part.bytes);
+            }
+            else
+            {
+                using Tensor raw = empty(length, entry.Type);
+                Copy(offset, raw.bytes);
+                part.copy_(raw);
             }
         }
-        finally
-        {
-            _view.SafeMemoryMappedViewHandle.ReleasePointer();
-        }
-
-        return tensor;
     }
 
     public void Dispose()
     {
         _view.Dispose();
         _map.Dispose();
+    }
+
+    private unsafe void Copy(long offset, Span<byte> target)
+    {
+        byte* start = null;
+        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        try
+        {
+            byte* from = start + _view.PointerOffset + _data + offset;
+            new ReadOnlySpan<byte>(from, target.Length).CopyTo(target);
+            MappedPages.GiveBack(from, target.Length);
+        }
+        finally
+        {
+            _view.SafeMemoryMappedViewHandle.ReleasePointer();
+        }
     }
 
     private static Dictionary<string, Entry> Parse(string path, byte[] header, long data)

@@ -1,117 +1,96 @@
-using System.Security.Cryptography;
-using System.Text;
-using System.Text.Json;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FlowMM.Model.Weights;
 
-/// <summary>The tensors of a checkpoint, from one file or from the shards that its index lists.</summary>
-internal sealed class WeightSource : IDisposable
+/// <summary>
+/// The tensors of one part of a checkpoint under the names that the layers ask for, in the model's type, on its device. Nothing is read
+/// before it is asked for.
+/// </summary>
+internal sealed class WeightSource
 {
-    private const string Single = "model.safetensors";
-    private const string Index = "model.safetensors.index.json";
-
-    private readonly string _directory;
-    private readonly List<(string Path, SafeTensorsFile File)> _files = [];
+    private readonly WeightFiles _files;
+    private readonly PartLayout _layout;
     private readonly Device _device;
     private readonly ScalarType _dtype;
 
-    private WeightSource(string directory, Device device, ScalarType dtype) => (_directory, _device, _dtype) = (directory, device, dtype);
-
-    /// <exception cref="CheckpointException">A file is missing or damaged.</exception>
-    public static WeightSource Open(string directory, Device device, ScalarType dtype)
+    /// <param name="files">The checkpoint.</param>
+    /// <param name="names">The part's spellings.</param>
+    /// <param name="device">Where tensors go.</param>
+    /// <param name="dtype">Type that they are kept in.</param>
+    /// <exception cref="CheckpointException">The part is there under none of its spellings.</exception>
+    public WeightSource(WeightFiles files, PartNames names, Device device, ScalarType dtype)
     {
-        WeightSource source = new(directory, device, dtype);
-        try
-        {
-            foreach (string path in Paths(directory))
-            {
-                source._files.Add((path, SafeTensorsFile.Open(path)));
-            }
-        }
-        catch
-        {
-            source.Dispose();
-            throw;
-        }
-
-        return source;
+        (_files, _device, _dtype) = (files, device, dtype);
+        _layout = names.Layouts.FirstOrDefault(l => files.Has(l.Find(names.Probe).Name)) ?? names.Layouts[0];
+        _files.Holding(_layout.Find(names.Probe).Name);
     }
 
-    public bool Has(string name) => _files.Any(f => f.File.Contains(name));
-
-    /// <summary>The first of several spellings that is present, or null.</summary>
-    public string? Prefix(string suffix, params string[] prefixes) => prefixes.FirstOrDefault(p => Has(p + suffix));
-
-    /// <summary>Reads a tensor of a known shape, in the model's type, on its device. The caller owns it.</summary>
-    /// <exception cref="CheckpointException">It is missing or of another shape.</exception>
+    /// <summary>Reads a tensor of a known shape. The caller owns it.</summary>
+    /// <exception cref="CheckpointException">It is missing, of another shape, or not floating point.</exception>
     public Tensor Read(string name, params long[] shape)
     {
-        foreach ((string path, SafeTensorsFile file) in _files)
-        {
-            if (!file.Contains(name))
-            {
-                continue;
-            }
-
-            if (!file.ShapeOf(name).SequenceEqual(shape))
-            {
-                throw new CheckpointException(
-                    path, $"tensor '{name}' has the shape [{string.Join(", ", file.ShapeOf(name))}]; the configuration asks for [{string.Join(", ", shape)}].");
-            }
-
-            using Tensor raw = file.Read(name);
-            if (!raw.is_floating_point())
-            {
-                throw new CheckpointException(path, $"tensor '{name}' holds {raw.dtype}; weights must be floating point.");
-            }
-
-            return raw.to(_dtype, _device, copy: true).DetachFromDisposeScope();
-        }
-
-        throw new CheckpointException(_files.Count == 1 ? _files[0].Path : Path.Combine(_directory, Index), $"tensor '{name}' is missing.");
+        Source source = Find(name, shape);
+        Tensor target = empty(shape, _dtype, _device);
+        Fill(target, source);
+        return target.DetachFromDisposeScope();
     }
 
-    /// <summary>SHA-256 over config.json and every weight file, lower-case hexadecimal.</summary>
-    public string Digest()
+    /// <summary>Reads several tensors that lie one above the other, without a copy between. The caller owns the result.</summary>
+    /// <param name="parts">Name and rows of each.</param>
+    /// <param name="rest">The shape of a row.</param>
+    /// <exception cref="CheckpointException">One is missing, of another shape, or not floating point.</exception>
+    public Tensor ReadRows(IReadOnlyList<(string Name, int Rows)> parts, params long[] rest)
     {
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        byte[] buffer = new byte[1 << 20];
-        foreach (string path in _files.Select(f => f.Path).Prepend(Path.Combine(_directory, "config.json")))
+        Source[] sources = [.. parts.Select(p => Find(p.Name, [p.Rows, .. rest]))];
+        Tensor target = empty([parts.Sum(p => p.Rows), .. rest], _dtype, _device);
+        long row = 0;
+        foreach ((Source source, int rows) in sources.Zip(parts.Select(p => p.Rows)))
         {
-            hash.AppendData(Encoding.UTF8.GetBytes(Path.GetFileName(path)));
-            using FileStream stream = File.OpenRead(path);
-            for (int read; (read = stream.Read(buffer)) > 0;)
-            {
-                hash.AppendData(buffer, 0, read);
-            }
+            using Tensor place = target.narrow(0, row, rows);
+            Fill(place, source);
+            row += rows;
         }
 
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
+        return target.DetachFromDisposeScope();
     }
 
-    public void Dispose() => _files.ForEach(f => f.File.Dispose());
-
-    private static IEnumerable<string> Paths(string directory)
+    /// <summary>Tensors that the files may hold and this model does not need, by the beginning of their names.</summary>
+    public void Skip(string start)
     {
-        string index = Path.Combine(directory, Index);
-        if (!File.Exists(index))
+        string found = _layout.Find(start).Name;
+        _files.Skip(n => n.StartsWith(found, StringComparison.Ordinal));
+    }
+
+    /// <summary>Where a tensor is, its type and shape checked, before memory is taken for it.</summary>
+    private Source Find(string name, long[] shape)
+    {
+        WeightPlace place = _layout.Find(name);
+        (string path, SafeTensorsFile file) = _files.Holding(place.Name);
+        IReadOnlyList<long> found = file.ShapeOf(place.Name);
+        long[] whole = [shape[0] * place.Parts, .. shape.Skip(1)];
+        if (!found.SequenceEqual(whole))
         {
-            return [Path.Combine(directory, Single)];
+            throw new CheckpointException(
+                path, $"tensor '{place.Name}' has the shape [{string.Join(", ", found)}]; the configuration asks for [{string.Join(", ", whole)}].");
         }
 
-        try
-        {
-            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(index));
-            string[] names = [.. json.RootElement.GetProperty("weight_map").EnumerateObject().Select(p => p.Value.GetString() ?? "").Distinct().Order(StringComparer.Ordinal)];
-            string? outside = names.FirstOrDefault(n => n.Length == 0 || n != Path.GetFileName(n));
-            return outside is null
-                ? names.Select(n => Path.Combine(directory, n)).ToList()
-                : throw new CheckpointException(index, $"shard '{outside}' is not a plain file name.");
-        }
-        catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException)
-        {
-            throw new CheckpointException(index, "the index is not the JSON that the format asks for: " + error.Message, error);
-        }
+        return file.TypeOf(place.Name) is ScalarType.Float64 or ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16
+            ? new Source(file, place)
+            : throw new CheckpointException(path, $"tensor '{place.Name}' holds {file.TypeOf(place.Name)}; weights must be floating point.");
     }
+
+    private void Fill(Tensor target, Source source)
+    {
+        string name = source.Place.Name;
+        using Tensor flat = target.view(-1);
+        if (_device.type != DeviceType.META)
+        {
+            source.File.Read(name, source.Place.Part * flat.numel(), flat);
+        }
+
+        _files.Read(name, flat.numel() * source.File.TypeOf(name).ElementSize());
+    }
+
+    private sealed record Source(SafeTensorsFile File, WeightPlace Place);
 }

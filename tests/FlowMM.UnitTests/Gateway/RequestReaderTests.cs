@@ -96,6 +96,20 @@ public sealed class RequestReaderTests
     public void Page_Bad_Refused(string token, int size) =>
         Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<RefusedException>(() => RequestReader.Page(token, size)).Code);
 
+    [Theory]
+    [InlineData(1.0, 0.5)]
+    [InlineData(-0.1, 0.5)]
+    [InlineData(0.0, 90_000.0)]
+    [InlineData(0.0, double.NaN)]
+    public void Parts_FrameOutOfTime_Refused(double first, double second) => Assert.StartsWith(
+        "parts[", Assert.Throws<RefusedException>(() => RequestReader.Parts([Frame(first), Frame(second), Text("a")], Limits)).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Parts_FramesInTime_KeepTheirSeconds() =>
+        Assert.Equal([null, 0.5, null], RequestReader.Parts([Picture(Png), Frame(0.5), Text("a")], Limits).Select(p => p.Seconds));
+
+    private static Part Frame(double seconds) => new() { Image = new() { Data = ByteString.CopyFrom(Png), TimestampSeconds = seconds } };
+
     private static Part Text(string text) => new() { Text = text };
 
     private static Part Picture(byte[] data) => new() { Image = new() { Data = ByteString.CopyFrom(data) } };

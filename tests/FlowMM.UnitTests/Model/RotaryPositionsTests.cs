@@ -13,8 +13,8 @@ public sealed class RotaryPositionsTests
 {
     private static readonly CacheShape Shape = new(1, 1, 1, 8);
 
-    /// <summary>Two texts around pictures of 2 x 3 and 3 x 1 tokens.</summary>
-    private static readonly PictureSpan[] Pictures = [new(2, 2, 3), new(9, 3, 1)];
+    /// <summary>Texts around pictures of 2 x 3 and 3 x 1 tokens, each of 2 x 2 patches.</summary>
+    private static readonly ImageSpan[] Pictures = [new(2, 6, new ImageGrid(1, 4, 6)), new(9, 3, new ImageGrid(1, 6, 2))];
 
     private const int Tokens = 14;
 
@@ -78,6 +78,14 @@ public sealed class RotaryPositionsTests
         Assert.Equal(position, cache.NextPosition);
         using SessionCache copy = cache.Clone();
         Assert.Equal(position, copy.NextPosition);
+    }
+
+    [Fact]
+    public void Axes_OfGridThatTheTokensDoNotFill_IsRefused()
+    {
+        using SessionCache cache = new(Shape, CPU, float32);
+        Assert.All(new ImageSpan[] { new(0, 5, new ImageGrid(1, 4, 6)), new(0, 12, new ImageGrid(2, 4, 6)) }, image =>
+            Assert.Throws<ArgumentException>(() => new RotaryPositions([new() { Cache = cache, TokenIds = new int[12], Pictures = [image] }], true)));
     }
 
     [Fact]
