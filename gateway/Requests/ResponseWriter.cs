@@ -98,6 +98,7 @@ internal static class ResponseWriter
         Ms = provenance.Ms,
         Bytes = provenance.Bytes,
         Node = provenance.Node,
+        SnapshotRefused = provenance.SnapshotRefused,
     };
 
     private static CompressionReport Compression(Records.CompressionReport report) => new()

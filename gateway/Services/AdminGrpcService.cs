@@ -1,5 +1,6 @@
 using FlowMM.Abstractions;
 using FlowMM.Admin.V1;
+using FlowMM.Gateway.Requests;
 using FlowMM.Gateway.Tenants;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -27,8 +28,8 @@ internal sealed class AdminGrpcService(IClusterClient cluster, TenantResolver te
     public override Task<DrainNodeResponse> DrainNode(DrainNodeRequest request, ServerCallContext context) =>
         throw Missing(context, "drain nodes");
 
-    public override Task<SpillSessionResponse> SpillSession(SpillSessionRequest request, ServerCallContext context) =>
-        throw Missing(context, "spill sessions");
+    public override async Task<SpillSessionResponse> SpillSession(SpillSessionRequest request, ServerCallContext context) =>
+        new() { Bytes = await Session(request.SessionId, context).Spill(context.CancellationToken) };
 
     public override Task WatchCluster(WatchClusterRequest request, IServerStreamWriter<WatchClusterResponse> responseStream, ServerCallContext context) =>
         throw Missing(context, "watch the cluster");
@@ -46,6 +47,14 @@ internal sealed class AdminGrpcService(IClusterClient cluster, TenantResolver te
         },
         StartTime = Timestamp.FromDateTime(DateTime.SpecifyKind(member.StartTime, DateTimeKind.Utc)),
     };
+
+    /// <summary>A session of the key's tenant.</summary>
+    private ISessionGrain Session(string id, ServerCallContext context)
+    {
+        tenants.RequireAdmin(context.RequestHeaders);
+        SessionKey key = new(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id"));
+        return cluster.GetGrain<ISessionGrain>(key.ToString());
+    }
 
     private RefusedException Missing(ServerCallContext context, string what)
     {

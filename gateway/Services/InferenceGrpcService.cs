@@ -59,10 +59,17 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
         return new() { Cancelled = await session.Cancel(turn, context.CancellationToken) };
     }
 
-    public override Task<ForkSessionResponse> ForkSession(ForkSessionRequest request, ServerCallContext context)
+    public override async Task<ForkSessionResponse> ForkSession(ForkSessionRequest request, ServerCallContext context)
     {
-        tenants.Tenant(context.RequestHeaders);
-        throw new RefusedException(ErrorCode.Unimplemented, "this version does not fork sessions");
+        ISessionGrain session = Session(request.SessionId, context);
+        string copy = RequestReader.IdOrNew(request.NewSessionId, "new_session_id");
+        return new() { Session = ResponseWriter.Session(await session.Fork(copy, request.Turns, context.CancellationToken)) };
+    }
+
+    public override async Task<RewindSessionResponse> RewindSession(RewindSessionRequest request, ServerCallContext context)
+    {
+        ISessionGrain session = Session(request.SessionId, context);
+        return new() { Session = ResponseWriter.Session(await session.Rewind(request.Turns, context.CancellationToken)) };
     }
 
     public override async Task<DeleteSessionResponse> DeleteSession(DeleteSessionRequest request, ServerCallContext context)

@@ -34,7 +34,10 @@ public static class SiloHosting
         AddOptions<ModelSettings>(builder, "FlowMM:Model");
         AddOptions<EngineOptions>(builder, "FlowMM:Engine");
         AddOptions<DefaultSettings>(builder, "FlowMM:Defaults");
-        AddServices(builder.Services, redis);
+        AddOptions<StoreSettings>(builder, "FlowMM:Store");
+        AddOptions<SnapshotOptions>(builder, "FlowMM:Snapshots");
+        AddServices(builder.Services);
+        builder.Services.AddFlowMMStore(redis);
         SiloSettings settings = builder.Configuration.GetSection("FlowMM:Silo").Get<SiloSettings>() ?? new();
         builder.UseOrleans(silo => ConfigureSilo(silo, settings, ConfigurationOptions.Parse(redis), builder.Configuration["FlowMM:ClusterId"] ?? "flowmm"));
         return builder;
@@ -44,11 +47,9 @@ public static class SiloHosting
         where T : class =>
         builder.Services.AddOptions<T>().BindConfiguration(section).ValidateDataAnnotations().ValidateOnStart();
 
-    private static void AddServices(IServiceCollection services, string redis)
+    private static void AddServices(IServiceCollection services)
     {
         services.AddSingleton(TimeProvider.System);
-        services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(redis));
-        services.AddSingleton<ISessionStore, RedisSessionStore>();
         services.AddSingleton(provider => LoadModel(
             provider.GetRequiredService<IOptions<ModelSettings>>().Value,
             provider.GetRequiredService<IOptions<EngineOptions>>().Value,
@@ -84,7 +85,16 @@ public static class SiloHosting
     {
         silo.Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (cluster, "flowmm"));
         // A silo that was killed keeps its place in the table until its heartbeats are overdue; until then a new one that finds it alone waits.
-        silo.Configure<ClusterMembershipOptions>(o => o.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5));
+        silo.Configure<ClusterMembershipOptions>(o =>
+        {
+            o.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
+            (o.ProbeTimeout, o.NumMissedProbesLimit) = (settings.ProbeTimeout, settings.MissedProbes);
+        });
+        if (settings.Name.Length > 0)
+        {
+            silo.Configure<SiloOptions>(o => o.SiloName = settings.Name);
+        }
+
         silo.UseRedisClustering(o => o.ConfigurationOptions = redis);
         int port = settings.Port == 0 ? FreePort() : settings.Port;
         int gateway = settings.GatewayPort == 0 ? FreePort() : settings.GatewayPort;

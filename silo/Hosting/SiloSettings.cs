@@ -5,6 +5,9 @@ namespace FlowMM.Silo.Hosting;
 /// <summary>Where a silo listens and what it joins. Bound from <c>FlowMM:Silo</c>.</summary>
 public sealed class SiloSettings
 {
+    /// <summary>The node's name, unique in the cluster; empty (default): one of its own.</summary>
+    public string Name { get; set; } = "";
+
     /// <summary>Port of the silo endpoint; 0: a free one. Default 0.</summary>
     [Range(0, 65535, ErrorMessage = "FlowMM:Silo:Port must be 0 to 65535.")]
     public int Port { get; set; }
@@ -17,6 +20,14 @@ public sealed class SiloSettings
     [Required(ErrorMessage = "FlowMM:Silo:Address is missing.")]
     public string Address { get; set; } = "127.0.0.1";
 
+    /// <summary>Time in which a silo must answer another's probe, 100 ms to 1 minute. Default 5 seconds.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:01:00", ErrorMessage = "FlowMM:Silo:ProbeTimeout must be 100 ms to 1 minute.")]
+    public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Probes in a row that a silo may miss before it is taken for dead, 1 to 100. Default 3.</summary>
+    [Range(1, 100, ErrorMessage = "FlowMM:Silo:MissedProbes must be 1 to 100.")]
+    public int MissedProbes { get; set; } = 3;
+
     /// <summary>Most bytes of one picture's file. Default 20 MiB.</summary>
     [Range(1, 1 << 30, ErrorMessage = "FlowMM:Silo:MaxImageBytes must be 1 to 1 GiB.")]
     public int MaxImageBytes { get; set; } = 20 << 20;
@@ -24,6 +35,14 @@ public sealed class SiloSettings
     /// <summary>Most pixels of one picture. Default 50 million.</summary>
     [Range(1, 1 << 30, ErrorMessage = "FlowMM:Silo:MaxImagePixels must be 1 to 2^30.")]
     public long MaxImagePixels { get; set; } = 50_000_000;
+
+    /// <summary>How long an idle session stays in device memory before it goes to host memory, 1 second to 1 year. Default 10 minutes.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "365.00:00:00", ErrorMessage = "FlowMM:Silo:IdleOnDevice must be 1 second to 365 days.")]
+    public TimeSpan IdleOnDevice { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>How long it stays there before only the store has it, 1 second to 1 year. Default 1 hour.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "365.00:00:00", ErrorMessage = "FlowMM:Silo:IdleOnHost must be 1 second to 365 days.")]
+    public TimeSpan IdleOnHost { get; set; } = TimeSpan.FromHours(1);
 }
 
 /// <summary>The served model. Bound from <c>FlowMM:Model</c>.</summary>

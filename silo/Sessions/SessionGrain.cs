@@ -3,6 +3,7 @@ using System.Text;
 using FlowMM.Abstractions;
 using FlowMM.Engine;
 using FlowMM.Silo.Hosting;
+using FlowMM.Silo.Snapshots;
 using FlowMM.Silo.Store;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -22,6 +23,7 @@ internal sealed partial class SessionGrain(
 {
     private SessionRecord? _session;
     private TurnLog? _running;
+    private bool _deleting;
 
     private SessionKey Key => SessionKey.Parse(this.GetPrimaryKeyString());
 
@@ -40,7 +42,7 @@ internal sealed partial class SessionGrain(
             Epoch = 0,
             Turns = [],
         };
-        if (_session is null && !await store.Create(Key, fresh))
+        if (_session is null && !await store.Create(Key, fresh, null))
         {
             _session = await store.Load(Key);
         }
@@ -53,7 +55,7 @@ internal sealed partial class SessionGrain(
 
     public async IAsyncEnumerable<TurnEvent> Generate(TurnRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        SessionRecord session = Require();
+        SessionRecord session = await Require();
         TurnRequest full = request with
         {
             Sampling = request.Sampling.Over(session.Spec.Sampling).Over(context.Defaults.Sampling),
@@ -89,34 +91,70 @@ internal sealed partial class SessionGrain(
         }
     }
 
-    public Task<SessionInfo> Get(CancellationToken cancellationToken) => Task.FromResult(Describe(Require()));
+    public async Task<SessionInfo> Get(CancellationToken cancellationToken) => Describe(await Require());
 
-    public Task<TurnPage> ListTurns(int skip, int take, CancellationToken cancellationToken)
+    public async Task<TurnPage> ListTurns(int skip, int take, CancellationToken cancellationToken)
     {
-        IReadOnlyList<TurnRecord> turns = Require().Turns;
-        return Task.FromResult(new TurnPage([.. turns.Skip(skip).Take(take).Select(t => t.Turn)], skip + take < turns.Count));
+        IReadOnlyList<TurnRecord> turns = (await Require()).Turns;
+        return new TurnPage([.. turns.Skip(skip).Take(take).Select(t => t.Turn)], skip + take < turns.Count);
     }
 
-    public Task<bool> Cancel(string turnId, CancellationToken cancellationToken)
+    public async Task<bool> Cancel(string turnId, CancellationToken cancellationToken)
     {
         if (_running?.TurnId == turnId)
         {
             _running.Cancellation.Cancel();
-            return Task.FromResult(true);
+            return true;
         }
 
-        return Require().Turns.Any(t => t.Accepted.TurnId == turnId)
-            ? Task.FromResult(false)
+        return (await Require()).Turns.Any(t => t.Accepted.TurnId == turnId)
+            ? false
             : throw new RefusedException(ErrorCode.NotFound, $"Session '{Key.Session}' has no turn '{turnId}'.");
+    }
+
+    public async Task<SessionInfo> Fork(string session, int turns, CancellationToken cancellationToken)
+    {
+        SessionRecord source = await Require();
+        Bound(turns, source);
+        SessionRecord copy = source.After(turns == 0 ? source.Turns.Count : turns) with { CreateTime = context.Time.GetUtcNow() };
+        return await context.Caches.Copies.Fork(Key, Key with { Session = session }, copy)
+            ? Describe(copy) with { SessionId = session, Residency = Residency.Store, CacheBytes = 0 }
+            : throw new RefusedException(ErrorCode.AlreadyExists, $"Session '{session}' exists.");
+    }
+
+    public async Task<SessionInfo> Rewind(int turns, CancellationToken cancellationToken)
+    {
+        SessionRecord session = await RequireIdle();
+        Bound(turns, session);
+        await Write(store.Rewind(Key, session, turns));
+        _session = session.After(turns) with { Epoch = session.Epoch + 1 };
+        return Describe(_session);
+    }
+
+    public async Task<long> Spill(CancellationToken cancellationToken)
+    {
+        SessionRecord session = await RequireIdle();
+        long bytes = await context.Caches.Writer.Settle(Key, session.Turns, session.Epoch, cancellationToken);
+        return await engine.Forget(Key.ToString(), cancellationToken)
+            ? bytes
+            : throw new RefusedException(ErrorCode.FailedPrecondition, "A turn of this session has begun.");
     }
 
     public async Task Delete(CancellationToken cancellationToken)
     {
-        Require();
+        await Require();
         _session = null;
-        _running?.Cancellation.Cancel();
-        await store.Delete(Key);
-        await engine.Forget(Key.ToString(), cancellationToken);
+        _deleting = true;
+        try
+        {
+            _running?.Cancellation.Cancel();
+            await store.Delete(Key);
+            await engine.Forget(Key.ToString(), cancellationToken);
+        }
+        finally
+        {
+            _deleting = false;
+        }
     }
 
     private static void CheckSame(string turnId, string stored, string asked)
@@ -143,8 +181,29 @@ internal sealed partial class SessionGrain(
         yield return new TurnFinished { Turn = done.Turn };
     }
 
-    private SessionRecord Require() =>
-        _session ?? throw new RefusedException(ErrorCode.NotFound, $"There is no session '{Key.Session}'.");
+    /// <summary>The session; one that was looked for in vain before may have been made since, by a fork.</summary>
+    private async Task<SessionRecord> Require()
+    {
+        if (_session is null && !_deleting)
+        {
+            SessionRecord? read = await store.Load(Key);
+            _session ??= _deleting ? null : read;
+        }
+
+        return _session ?? throw new RefusedException(ErrorCode.NotFound, $"There is no session '{Key.Session}'.");
+    }
+
+    private async Task<SessionRecord> RequireIdle() => _running is null
+        ? await Require()
+        : throw new RefusedException(ErrorCode.FailedPrecondition, $"Turn '{_running.TurnId}' of this session is running; wait for it or cancel it.");
+
+    private static void Bound(int turns, SessionRecord session)
+    {
+        if (turns < 0 || turns > session.Turns.Count)
+        {
+            throw new RefusedException(ErrorCode.InvalidArgument, $"turns must be 0 to {session.Turns.Count}, the turns of the session.");
+        }
+    }
 
     private TurnLog Begin(SessionRecord session, TurnRequest request)
     {
@@ -160,12 +219,17 @@ internal sealed partial class SessionGrain(
         DelayDeactivation(Timeout.InfiniteTimeSpan);
         try
         {
+            Task<Restoration> bringing = accepted.Reset
+                ? Task.FromResult(Restoration.None)
+                : context.Caches.Restorer.Bring(Key, session.Turns, log.Cancellation.Token);
             await Write(store.Accept(Key, session.Epoch, accepted, images));
             log.Add(new TurnAccepted { TurnId = accepted.TurnId });
-            TurnRecord record = await Answer(session, accepted, images, log);
+            TurnRecord record = await Answer(session, accepted, images, log, bringing);
             await Write(store.Commit(Key, session.Epoch, record));
             _session = session with { Epoch = session.Epoch + 1, Turns = [.. session.Turns, record], Pending = null };
             _running = null;
+            context.Caches.Restorer.Saw(record.Turn.Provenance);
+            context.Caches.Writer.Follow(Key, _session.Turns, _session.Epoch);
             log.Add(new TurnFinished { Turn = record.Turn });
             log.End(null);
         }
@@ -205,7 +269,7 @@ internal sealed partial class SessionGrain(
     private static RefusedException Interrupted(AcceptedTurn turn) =>
         new(ErrorCode.Unavailable, $"Turn '{turn.TurnId}' was interrupted; retry it under the same id.");
 
-    private async Task<TurnRecord> Answer(SessionRecord session, AcceptedTurn accepted, ImmutableBytes[] images, TurnLog log)
+    private async Task<TurnRecord> Answer(SessionRecord session, AcceptedTurn accepted, ImmutableBytes[] images, TurnLog log, Task<Restoration> bringing)
     {
         TurnInput input = new()
         {
@@ -215,6 +279,7 @@ internal sealed partial class SessionGrain(
             Prompt = Conversation.Run(accepted),
             Sampling = SamplingPlan.From(accepted.Sampling),
             LoadImage = (hash, _) => Image(images, hash),
+            Ready = bringing,
         };
         StringBuilder text = new();
         int tokens = 0;
@@ -230,14 +295,14 @@ internal sealed partial class SessionGrain(
 
             if (happened is EndEvent ended)
             {
-                return Record(session, accepted, text.ToString(), ended);
+                return Record(session, accepted, text.ToString(), ended, (await bringing).Refused);
             }
         }
 
         throw Interrupted(accepted);
     }
 
-    private TurnRecord Record(SessionRecord session, AcceptedTurn accepted, string text, EndEvent end) => new()
+    private TurnRecord Record(SessionRecord session, AcceptedTurn accepted, string text, EndEvent end, string? refused) => new()
     {
         Accepted = accepted,
         AnswerIds = end.Ids,
@@ -250,7 +315,7 @@ internal sealed partial class SessionGrain(
             Text = text,
             FinishReason = end.Reason,
             Usage = end.Usage,
-            Provenance = end.Provenance with { Node = context.Node.Name },
+            Provenance = end.Provenance with { Node = context.Node.Name, SnapshotRefused = refused ?? "" },
             Compression = end.Compression,
             CommitTime = context.Time.GetUtcNow(),
             Logprobs = end.Scores is null ? null : [.. end.Scores.Select(Logprob)],
@@ -292,9 +357,15 @@ internal sealed partial class SessionGrain(
     private static partial void TurnFailed(ILogger logger, Exception exception, string error);
 }
 
+/// <summary>What keeps sessions' caches.</summary>
+internal sealed record SessionCaches(SessionRestorer Restorer, SnapshotWriter Writer, SessionCopies Copies);
+
 /// <summary>What every session of a node shares.</summary>
-internal sealed class SessionContext(ILocalSiloDetails node, TimeProvider time, IOptions<DefaultSettings> defaults, ILogger<SessionGrain> logger)
+internal sealed class SessionContext(
+    ILocalSiloDetails node, TimeProvider time, IOptions<DefaultSettings> defaults, SessionCaches caches, ILogger<SessionGrain> logger)
 {
+    public SessionCaches Caches { get; } = caches;
+
     public ILocalSiloDetails Node { get; } = node;
 
     public TimeProvider Time { get; } = time;

@@ -8,9 +8,9 @@ namespace FlowMM.Silo.Store;
 /// </summary>
 internal interface ISessionStore
 {
-    /// <summary>Creates a session.</summary>
+    /// <summary>Creates a session, with turns and a snapshot when it is a copy; the blobs that these name are noted for it before.</summary>
     /// <returns>False when the key exists; nothing is changed then.</returns>
-    Task<bool> Create(SessionKey key, SessionRecord record);
+    Task<bool> Create(SessionKey key, SessionRecord record, StoredSnapshot? snapshot);
 
     /// <summary>Reads a session, or null.</summary>
     Task<SessionRecord?> Load(SessionKey key);
@@ -26,6 +26,10 @@ internal interface ISessionStore
     /// <summary>Takes an accepted turn back, because the engine refused it.</summary>
     /// <returns>False when the session was written since <paramref name="epoch"/> or is gone.</returns>
     Task<bool> Withdraw(SessionKey key, long epoch);
+
+    /// <summary>Takes every turn after the first <paramref name="turns"/> back, with an accepted one and the snapshot, and raises the epoch.</summary>
+    /// <returns>False when the session was written since <paramref name="session"/> was read or is gone.</returns>
+    Task<bool> Rewind(SessionKey key, SessionRecord session, int turns);
 
     /// <summary>A picture's bytes, or null.</summary>
     Task<byte[]?> LoadImage(SessionKey key, string hash);

@@ -6,38 +6,48 @@ using StackExchange.Redis;
 namespace FlowMM.Silo.Store;
 
 /// <summary>
-/// Sessions in Redis, or any server that speaks RESP. Keys of one session share the hash tag <c>{tenant/session}</c>, so they live in
-/// one slot of a Redis Cluster: <c>head</c> (hash: epoch, spec, created, model, pending), <c>turns</c> (list of JSON records, appended),
-/// <c>images</c> (hash: picture by its SHA-256). Writes are MULTI/EXEC under a condition on <c>head.epoch</c>.
+/// Sessions in Redis, or any server that speaks RESP. Writes are MULTI/EXEC under a condition on <c>head.epoch</c>; pictures are blobs that
+/// the sessions of a tenant share.
 /// </summary>
-internal sealed class RedisSessionStore(IConnectionMultiplexer redis) : ISessionStore
+internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore blobs) : ISessionStore
 {
-    private const string Epoch = "epoch";
-    private const string Spec = "spec";
-    private const string Created = "created";
-    private const string Model = "model";
-    private const string Pending = "pending";
-
     private IDatabase Database => redis.GetDatabase();
 
-    public async Task<bool> Create(SessionKey key, SessionRecord record)
+    public async Task<bool> Create(SessionKey key, SessionRecord record, StoredSnapshot? snapshot)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
         ITransaction write = Database.CreateTransaction();
         write.AddCondition(Condition.KeyNotExists(keys.Head));
         _ = write.HashSetAsync(keys.Head,
         [
-            new(Epoch, record.Epoch),
-            new(Spec, JsonSerializer.Serialize(record.Spec, RecordJson.Default.SessionSpec)),
-            new(Created, record.CreateTime.ToString("O", CultureInfo.InvariantCulture)),
-            new(Model, record.Model),
+            new(HeadFields.Epoch, record.Epoch),
+            new(HeadFields.Spec, JsonSerializer.Serialize(record.Spec, RecordJson.Default.SessionSpec)),
+            new(HeadFields.Created, record.CreateTime.ToString("O", CultureInfo.InvariantCulture)),
+            new(HeadFields.Model, record.Model),
         ]);
+        if (record.Turns.Count > 0)
+        {
+            _ = write.ListRightPushAsync(keys.Turns, [.. record.Turns.Select(t => (RedisValue)JsonSerializer.Serialize(t, RecordJson.Default.TurnRecord))]);
+        }
+
+        string[] blobNames = [.. record.Images.Select(h => BlobName.Image(key.Tenant, h).Name), .. snapshot is null ? [] : (string[])[snapshot.Chunks.Name]];
+        if (blobNames.Length > 0)
+        {
+            _ = write.SetAddAsync(keys.Blobs, [.. blobNames.Select(n => (RedisValue)n)]);
+        }
+
+        if (snapshot is not null)
+        {
+            _ = write.StringSetAsync(keys.Manifest, snapshot.Manifest, snapshot.Life);
+            _ = write.HashSetAsync(keys.Head, [new(HeadFields.Snapshot, snapshot.Epoch), new(HeadFields.Cache, snapshot.Chunks.Name)]);
+        }
+
         return await write.ExecuteAsync();
     }
 
     public async Task<SessionRecord?> Load(SessionKey key)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
         ITransaction read = Database.CreateTransaction();
         Task<HashEntry[]> headRead = read.HashGetAllAsync(keys.Head);
         Task<RedisValue[]> turnsRead = read.ListRangeAsync(keys.Turns);
@@ -50,67 +60,99 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis) : ISession
 
         return new SessionRecord
         {
-            Epoch = (long)head[Epoch],
-            Spec = JsonSerializer.Deserialize(head[Spec].ToString(), RecordJson.Default.SessionSpec)!,
-            CreateTime = DateTimeOffset.Parse(head[Created].ToString(), CultureInfo.InvariantCulture),
-            Model = head[Model].ToString(),
-            Pending = head.TryGetValue(Pending, out RedisValue pending) ? JsonSerializer.Deserialize(pending.ToString(), RecordJson.Default.AcceptedTurn) : null,
+            Epoch = (long)head[HeadFields.Epoch],
+            Spec = JsonSerializer.Deserialize(head[HeadFields.Spec].ToString(), RecordJson.Default.SessionSpec)!,
+            CreateTime = DateTimeOffset.Parse(head[HeadFields.Created].ToString(), CultureInfo.InvariantCulture),
+            Model = head[HeadFields.Model].ToString(),
+            Pending = head.TryGetValue(HeadFields.Pending, out RedisValue pending) ? JsonSerializer.Deserialize(pending.ToString(), RecordJson.Default.AcceptedTurn) : null,
             Turns = [.. (await turnsRead).Select(t => JsonSerializer.Deserialize(t.ToString(), RecordJson.Default.TurnRecord)!)],
         };
     }
 
     public async Task<bool> Accept(SessionKey key, long epoch, AcceptedTurn turn, IReadOnlyCollection<ImmutableBytes> images)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
+        await Task.WhenAll(images.Select(i => blobs.PutImage(key, i, CancellationToken.None)));
         ITransaction write = Fenced(keys, epoch);
         foreach (ImmutableBytes image in images)
         {
-            _ = write.HashSetAsync(keys.Images, image.Hash, image.Data);
+            _ = write.SetAddAsync(keys.Blobs, BlobName.Image(key.Tenant, image.Hash).Name);
         }
 
-        _ = write.HashSetAsync(keys.Head, Pending, JsonSerializer.Serialize(turn, RecordJson.Default.AcceptedTurn));
+        _ = write.HashSetAsync(keys.Head, HeadFields.Pending, JsonSerializer.Serialize(turn, RecordJson.Default.AcceptedTurn));
         return await write.ExecuteAsync();
     }
 
     public async Task<bool> Commit(SessionKey key, long epoch, TurnRecord turn)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
         ITransaction write = Fenced(keys, epoch);
         _ = write.ListRightPushAsync(keys.Turns, JsonSerializer.Serialize(turn, RecordJson.Default.TurnRecord));
-        _ = write.HashSetAsync(keys.Head, Epoch, epoch + 1);
-        _ = write.HashDeleteAsync(keys.Head, Pending);
+        _ = write.HashSetAsync(keys.Head, HeadFields.Epoch, epoch + 1);
+        _ = write.HashDeleteAsync(keys.Head, HeadFields.Pending);
         return await write.ExecuteAsync();
     }
 
     public async Task<bool> Withdraw(SessionKey key, long epoch)
     {
-        Keys keys = new(key);
+        StoreKeys keys = new(key);
         ITransaction write = Fenced(keys, epoch);
-        _ = write.HashDeleteAsync(keys.Head, Pending);
+        _ = write.HashDeleteAsync(keys.Head, HeadFields.Pending);
         return await write.ExecuteAsync();
     }
 
-    public async Task<byte[]?> LoadImage(SessionKey key, string hash) => await Database.HashGetAsync(new Keys(key).Images, hash);
+    public async Task<bool> Rewind(SessionKey key, SessionRecord session, int turns)
+    {
+        StoreKeys keys = new(key);
+        HashSet<string> needed = [.. session.Turns.Take(turns).SelectMany(t => t.Turn.Images)];
+        string[] dropped = [.. session.Turns.Skip(turns).SelectMany(t => t.Turn.Images).Where(i => !needed.Contains(i)).Distinct()];
+        RedisValue snapshot = await Database.HashGetAsync(keys.Head, HeadFields.Cache);
+        ITransaction write = Fenced(keys, session.Epoch);
+        if (turns == 0)
+        {
+            _ = write.KeyDeleteAsync(keys.Turns);
+        }
+        else
+        {
+            _ = write.ListTrimAsync(keys.Turns, 0, turns - 1);
+        }
+
+        // A snapshot of what was taken back must not come, however late its writer is.
+        _ = write.HashSetAsync(keys.Head, [new(HeadFields.Epoch, session.Epoch + 1), new(HeadFields.Fence, session.Epoch + 1)]);
+        _ = write.HashDeleteAsync(keys.Head, [HeadFields.Pending, HeadFields.Cache, HeadFields.Snapshot]);
+        _ = write.KeyDeleteAsync(keys.Manifest);
+        BlobName[] left = [.. dropped.Select(h => BlobName.Image(key.Tenant, h)), .. Chunks(key, snapshot)];
+        foreach (BlobName blob in left)
+        {
+            _ = write.SetRemoveAsync(keys.Blobs, blob.Name);
+        }
+
+        if (!await write.ExecuteAsync())
+        {
+            return false;
+        }
+
+        await Task.WhenAll(left.Select(b => blobs.Release(b, key.Session)));
+        return true;
+    }
+
+    public Task<byte[]?> LoadImage(SessionKey key, string hash) => blobs.Read(BlobName.Image(key.Tenant, hash), 0, 0, CancellationToken.None);
 
     public async Task Delete(SessionKey key)
     {
-        Keys keys = new(key);
-        await Database.KeyDeleteAsync([keys.Head, keys.Turns, keys.Images]);
+        StoreKeys keys = new(key);
+        RedisValue[] needed = await Database.SetMembersAsync(keys.Blobs);
+        await Database.KeyDeleteAsync(keys.All);
+        await Task.WhenAll(needed.Select(n => BlobName.Parse(key.Tenant, n.ToString())).OfType<BlobName>().Select(b => blobs.Release(b, key.Session)));
     }
 
-    private ITransaction Fenced(Keys keys, long epoch)
+    private static IEnumerable<BlobName> Chunks(SessionKey key, RedisValue name) =>
+        BlobName.Parse(key.Tenant, name.ToString()) is BlobName blob ? [blob] : [];
+
+    private ITransaction Fenced(StoreKeys keys, long epoch)
     {
         ITransaction write = Database.CreateTransaction();
-        write.AddCondition(Condition.HashEqual(keys.Head, Epoch, epoch));
+        write.AddCondition(Condition.HashEqual(keys.Head, HeadFields.Epoch, epoch));
         return write;
-    }
-
-    private readonly struct Keys(SessionKey key)
-    {
-        public RedisKey Head { get; } = $"flowmm:{{{key}}}:head";
-
-        public RedisKey Turns { get; } = $"flowmm:{{{key}}}:turns";
-
-        public RedisKey Images { get; } = $"flowmm:{{{key}}}:images";
     }
 }

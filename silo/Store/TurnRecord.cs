@@ -69,4 +69,10 @@ internal sealed record SessionRecord
 
     /// <summary>A turn that was accepted and not committed: its node died, or it still runs.</summary>
     public AcceptedTurn? Pending { get; init; }
+
+    /// <summary>Hashes of the pictures that its committed turns show.</summary>
+    public IEnumerable<string> Images => Turns.SelectMany(t => t.Turn.Images).Distinct();
+
+    /// <summary>The session as it was after its first turns.</summary>
+    public SessionRecord After(int turns) => this with { Turns = [.. Turns.Take(turns)], Pending = null };
 }

@@ -38,6 +38,25 @@ public interface ISessionGrain : IGrainWithStringKey
     [Alias("Cancel")]
     Task<bool> Cancel(string turnId, CancellationToken cancellationToken);
 
+    /// <summary>Copies the session as it was after its first turns; the copy shares what is stored until it goes its own way.</summary>
+    /// <param name="session">The copy's id.</param>
+    /// <param name="turns">Turns to copy, from the first; 0: all.</param>
+    /// <param name="cancellationToken">Stops waiting, not the copying.</param>
+    [Alias("Fork")]
+    Task<SessionInfo> Fork(string session, int turns, CancellationToken cancellationToken);
+
+    /// <summary>Takes back every turn after the first <paramref name="turns"/>.</summary>
+    /// <param name="turns">Turns to keep, at least 0.</param>
+    /// <param name="cancellationToken">Stops waiting, not the rewinding.</param>
+    [Alias("Rewind")]
+    Task<SessionInfo> Rewind(int turns, CancellationToken cancellationToken);
+
+    /// <summary>Writes the cache to the store and frees the node's memory.</summary>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>Bytes of the snapshot that the store holds; 0 when it holds none, because there was no cache.</returns>
+    [Alias("Spill")]
+    Task<long> Spill(CancellationToken cancellationToken);
+
     /// <summary>Deletes every stored key of the session and its cache.</summary>
     /// <param name="cancellationToken">Stops waiting.</param>
     [Alias("Delete")]

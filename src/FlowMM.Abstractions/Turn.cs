@@ -144,6 +144,10 @@ public sealed record Provenance
     /// <summary>The node that ran the turn.</summary>
     [Id(5)]
     public required string Node { get; init; }
+
+    /// <summary>Why a snapshot was refused and the history replayed instead; empty when none was.</summary>
+    [Id(6)]
+    public string SnapshotRefused { get; init; } = "";
 }
 
 /// <summary>What merging did to the segments that ended in a turn.</summary>

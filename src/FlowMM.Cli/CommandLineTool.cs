@@ -4,6 +4,7 @@ using FlowMM.Cli.Chat;
 using FlowMM.Cli.Eval;
 using FlowMM.Cli.Inspect;
 using FlowMM.Cli.Serve;
+using FlowMM.Cli.Sessions;
 
 namespace FlowMM.Cli;
 
@@ -11,7 +12,7 @@ namespace FlowMM.Cli;
 public static class CommandLineTool
 {
     /// <summary>Makes each subcommand; a new one is added here.</summary>
-    private static readonly Func<Command>[] Commands = [ServeCommand.Create, ChatCommand.Create, EvalCommand.Create, InspectCommand.Create, BenchCommand.Create];
+    private static readonly Func<Command>[] Commands = [ServeCommand.Create, ChatCommand.Create, EvalCommand.Create, InspectCommand.Create, BenchCommand.Create, SessionsCommand.Create];
 
     /// <summary>Parses and runs a command line. What goes wrong is told in one line on standard error.</summary>
     /// <param name="args">The arguments, without the program's name.</param>

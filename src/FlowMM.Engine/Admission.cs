@@ -79,6 +79,7 @@ internal sealed class Admission(ChatModel model, EngineOptions options, Resident
         }
 
         sequence.WasResident = true;
+        (sequence.Arrival, resident.Arrival) = (resident.Arrival, null);
         Begin(sequence, resident, prefill, reused);
         return true;
     }

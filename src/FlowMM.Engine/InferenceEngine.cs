@@ -21,6 +21,7 @@ public sealed partial class InferenceEngine : IDisposable
     private readonly ResidentSessions _sessions;
     private readonly Scheduler _scheduler;
     private readonly StepRunner _runner;
+    private readonly TurnPictures _pictures;
     private readonly Channel<Action> _commands;
     private readonly CancellationTokenSource _stop = new();
     private readonly Thread _thread;
@@ -45,8 +46,9 @@ public sealed partial class InferenceEngine : IDisposable
     {
         (_model, _options, _time, _logger) = (model, options, time, logger);
         _memory = model.NewMemory(options.CacheBytes);
-        _sessions = new ResidentSessions(_memory, options.HostCacheBytes);
+        _sessions = new ResidentSessions(_memory, options.HostCacheBytes, time);
         _runner = new StepRunner(model, options, _sessions);
+        _pictures = new TurnPictures(model, _sessions, _runner.Pictures);
         _scheduler = new Scheduler(options.MaxRunning, _sessions, new Admission(model, options, _sessions, _runner.NewMerging));
         _commands = Channel.CreateBounded<Action>(new BoundedChannelOptions(2 * options.QueueCapacity) { SingleReader = true });
         _thread = new Thread(Loop) { IsBackground = true, Name = "flowmm-engine" };
@@ -90,7 +92,7 @@ public sealed partial class InferenceEngine : IDisposable
         try
         {
             // A resident session needs only its new pictures; when it turns out to be gone, the turn begins again with all of them.
-            for (Known known = _sessions.BytesOf(input.Session) == default ? Known.Pictures : Known.History; ; known = Known.Nothing)
+            for (Known known = Known.History; ; known = Known.Nothing)
             {
                 Sequence sequence = await Prepare(input, known, cancellationToken);
                 await Queue(() => _scheduler.Add(sequence), _stop.Token);
@@ -118,13 +120,46 @@ public sealed partial class InferenceEngine : IDisposable
     /// <summary>Frees a session's cache, unless a turn runs on it.</summary>
     /// <param name="session">The conversation's key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    public Task Forget(string session, CancellationToken cancellationToken) => OnThread(
+    /// <returns>False when a turn runs on it.</returns>
+    public Task<bool> Forget(string session, CancellationToken cancellationToken) => OnThread(
         () =>
         {
-            if (_sessions.Find(session) is { Busy: false })
+            bool busy = _sessions.Find(session) is { Busy: true };
+            if (!busy)
             {
                 _sessions.Remove(session);
             }
+
+            return !busy;
+        },
+        cancellationToken);
+
+    /// <summary>A copy of a session's cache between two turns.</summary>
+    /// <param name="session">The conversation's key.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>Busy while a turn runs on it; no image when it is not here.</returns>
+    public Task<(bool Busy, SessionImage? Image)> Capture(string session, CancellationToken cancellationToken) => OnThread(
+        () => _sessions.Find(session) is not { } held ? (false, null) : held.Busy ? (true, (SessionImage?)null) : (false, held.Capture()),
+        cancellationToken);
+
+    /// <summary>Makes a verified image a session of this engine, whose next turn goes on from it.</summary>
+    /// <param name="session">The conversation's key.</param>
+    /// <param name="image">Of this model.</param>
+    /// <param name="arrival">What the next turn reports.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>False when the session is here already, or there is no room.</returns>
+    public Task<bool> Receive(string session, SessionImage image, CacheArrival arrival, CancellationToken cancellationToken) =>
+        OnThread(() => _sessions.Receive(session, image, arrival), cancellationToken);
+
+    /// <summary>Moves sessions that were idle for long from the device to host memory, and out of there.</summary>
+    /// <param name="onDevice">How long a session may be idle on the device.</param>
+    /// <param name="onHost">How long it may then stay in host memory.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    public Task Cool(TimeSpan onDevice, TimeSpan onHost, CancellationToken cancellationToken) => OnThread(
+        () =>
+        {
+            _sessions.Cool(onDevice, onHost);
+            return true;
         },
         cancellationToken);
 
@@ -134,19 +169,14 @@ public sealed partial class InferenceEngine : IDisposable
     /// </summary>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <exception cref="InvalidOperationException">It is not; the text says what is wrong.</exception>
-    public async Task<CacheMemory> CheckIntegrity(CancellationToken cancellationToken)
-    {
-        CacheMemory? found = null;
-        await OnThread(
-            () =>
-            {
-                _memory.Compact();
-                _sessions.CheckIntegrity();
-                found = new CacheMemory(_memory.ReservedBytes, _memory.UsedBytes, _memory.SlotsInUse, _sessions.Published);
-            },
-            cancellationToken);
-        return found!;
-    }
+    public Task<CacheMemory> CheckIntegrity(CancellationToken cancellationToken) => OnThread(
+        () =>
+        {
+            _memory.Compact();
+            _sessions.CheckIntegrity();
+            return new CacheMemory(_memory.ReservedBytes, _memory.UsedBytes, _memory.SlotsInUse, _sessions.Published);
+        },
+        cancellationToken);
 
     /// <summary>Stops the thread; running turns end with an error.</summary>
     public void Dispose()
@@ -170,36 +200,8 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
-    /// <summary>Decodes the pictures that the turn may need, away from the engine's thread.</summary>
-    private async Task<Sequence> Prepare(TurnInput input, Known known, CancellationToken cancellationToken)
-    {
-        Dictionary<string, ProcessedImage> images = [];
-        IEnumerable<TokenRun> needed = known == Known.History ? [input.Prompt] : [.. input.History, input.Prompt];
-        foreach (string hash in needed.SelectMany(r => r.Images).Select(i => i.Hash).Distinct())
-        {
-            if (known != Known.Nothing && _runner.Pictures.Holds(input.Tenant, hash))
-            {
-                continue;
-            }
-
-            ReadOnlyMemory<byte> bytes = await input.LoadImage(hash, cancellationToken);
-            images[hash] = await Task.Run(() => Decode(bytes), cancellationToken);
-        }
-
-        return new Sequence(input, images, new StreamingDetokenizer(_model.Tokenizer), _options.PrefillChunk, _time);
-    }
-
-    private ProcessedImage Decode(ReadOnlyMemory<byte> bytes)
-    {
-        try
-        {
-            return _model.Images!.Preprocess(bytes);
-        }
-        catch (ImageRejectedException rejected)
-        {
-            throw new RefusedException(ErrorCode.InvalidArgument, rejected.Message);
-        }
-    }
+    private async Task<Sequence> Prepare(TurnInput input, Known known, CancellationToken cancellationToken) => new(
+        input, await _pictures.Decode(input, known, cancellationToken), new StreamingDetokenizer(_model.Tokenizer), _options.PrefillChunk, _time);
 
     private void Loop()
     {
@@ -254,24 +256,23 @@ public sealed partial class InferenceEngine : IDisposable
     }
 
     /// <summary>Runs something between two steps.</summary>
-    private async Task OnThread(Action work, CancellationToken cancellationToken)
+    private async Task<T> OnThread<T>(Func<T> work, CancellationToken cancellationToken)
     {
-        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await Queue(
-            () =>
+        TaskCompletionSource<T> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Run()
+        {
+            try
             {
-                try
-                {
-                    work();
-                    done.SetResult();
-                }
-                catch (InvalidOperationException error)
-                {
-                    done.SetException(error);
-                }
-            },
-            cancellationToken);
-        await done.Task.WaitAsync(cancellationToken);
+                done.SetResult(work());
+            }
+            catch (Exception error) when (error is not OutOfMemoryException)
+            {
+                done.SetException(error);
+            }
+        }
+
+        await Queue(Run, cancellationToken);
+        return await done.Task.WaitAsync(cancellationToken);
     }
 
     private void TakeCommands(bool wait)
@@ -350,14 +351,6 @@ public sealed partial class InferenceEngine : IDisposable
         }
 
         _sessions.Publish(resident);
-    }
-
-    /// <summary>What of a turn need not be decoded: less is known when more turns out to be gone.</summary>
-    private enum Known
-    {
-        Nothing,
-        Pictures,
-        History,
     }
 
     [LoggerMessage(2, LogLevel.Critical, "The engine stopped with {Error}; every turn is refused from now on.")]

@@ -21,11 +21,17 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
     /// <summary>True while a turn is queued or running on it: it is not evicted then.</summary>
     public bool Busy { get; set; }
 
-    /// <summary>Rises with each use; the lowest leaves first.</summary>
+    /// <summary>When a turn last ended on it, a timestamp of the clock.</summary>
     public long LastUse { get; set; }
 
     /// <summary>Names of the fronts that its first prompt was computed through, while nothing of it is compressed.</summary>
     public IReadOnlyList<string> Fronts { get; set; } = [];
+
+    /// <summary>How it came here since its last turn; null when it never left.</summary>
+    public CacheArrival? Arrival { get; set; }
+
+    /// <summary>What letting it go gives, by the tokens that would have to be computed again.</summary>
+    public double BytesPerToken => (double)Cache.Bytes / Math.Max(1, _fed.Count);
 
     /// <summary>Tokens at the front that no later rewind may cut into, because they were compressed.</summary>
     public int Frozen { get; set; }
@@ -76,6 +82,18 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
         }
 
         return taken;
+    }
+
+    /// <summary>A copy that any thread may read.</summary>
+    public SessionImage Capture() => Host is null
+        ? SessionImage.Capture(Cache, _fed, Frozen)
+        : SessionImage.Capture(Host, Cache.Memory.Dtype, _fed, Frozen);
+
+    /// <summary>Takes a verified image, in host memory; the session is new.</summary>
+    public void Receive(SessionImage image, CacheArrival arrival)
+    {
+        (Host, Frozen, Arrival) = (image.ToContent(), image.Frozen, arrival);
+        Feed(image.Identities);
     }
 
     /// <summary>Moves the cache to host memory.</summary>

@@ -4,15 +4,14 @@ using FlowMM.KvCache;
 namespace FlowMM.Engine;
 
 /// <summary>
-/// The sessions on the device and in host memory. When the device is full, idle sessions go to host memory, the longest unused first;
-/// when that is full too, the longest unused there are dropped.
+/// The sessions on the device and in host memory. When the device is full, idle sessions go to host memory: first what was idle for long,
+/// is large, and is computed again soon. When that is full too, the longest unused there are dropped: the store has them, or the transcript.
 /// </summary>
-internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDisposable
+internal sealed class ResidentSessions(KvMemory memory, long hostLimit, TimeProvider time) : IDisposable
 {
     private readonly Dictionary<string, ResidentSession> _sessions = [];
     private readonly ConcurrentDictionary<string, CacheBytes> _published = [];
     private readonly Dictionary<string, ResidentSession> _fronts = [];
-    private long _uses;
 
     /// <summary>Sessions as other threads see them.</summary>
     public int Published => _published.Count;
@@ -77,7 +76,7 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDispo
     /// <summary>A turn ended: the session is idle, and takes no more than it needs.</summary>
     public void Release(ResidentSession session)
     {
-        (session.Busy, session.LastUse) = (false, ++_uses);
+        (session.Busy, session.LastUse) = (false, time.GetTimestamp());
         if (_sessions.GetValueOrDefault(session.Key) == session)
         {
             session.Cache.Fit();
@@ -98,7 +97,7 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDispo
                 break;
             }
 
-            if (Idle(s => s.Host is null && s != session) is not { } idle)
+            if (Costliest(session) is not { } idle)
             {
                 return false;
             }
@@ -107,6 +106,40 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDispo
         }
 
         return true;
+    }
+
+    /// <summary>Makes a verified image a session: on the device where there is room, else in host memory.</summary>
+    /// <returns>False when one of the key is here, or there is room nowhere.</returns>
+    public bool Receive(string key, SessionImage image, CacheArrival arrival)
+    {
+        if (Find(key) is not null)
+        {
+            return false;
+        }
+
+        ResidentSession session = Open(key);
+        session.Receive(image, arrival);
+        TryReserve(session, 0);
+        Release(session);
+        BoundHost();
+        return Find(key) is not null;
+    }
+
+    /// <summary>Lets sessions go to host memory, and from there, that were idle for longer.</summary>
+    public void Cool(TimeSpan onDevice, TimeSpan onHost)
+    {
+        foreach (ResidentSession idle in _sessions.Values.Where(s => !s.Busy).ToArray())
+        {
+            TimeSpan age = time.GetElapsedTime(idle.LastUse);
+            if (age >= onDevice + onHost)
+            {
+                Remove(idle.Key);
+            }
+            else if (idle.Host is null && age >= onDevice)
+            {
+                Leave(idle);
+            }
+        }
     }
 
     /// <summary>Moves a busy session to host memory, whatever is there already.</summary>
@@ -147,6 +180,10 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit) : IDispo
         _sessions.Clear();
         _fronts.Clear();
     }
+
+    private ResidentSession? Costliest(ResidentSession but) => _sessions.Values
+        .Where(s => !s.Busy && s.Host is null && s != but)
+        .MaxBy(s => (time.GetElapsedTime(s.LastUse).TotalSeconds + 1) * s.BytesPerToken);
 
     private ResidentSession? Idle(Func<ResidentSession, bool> where) => _sessions.Values.Where(s => !s.Busy && where(s)).MinBy(s => s.LastUse);
 

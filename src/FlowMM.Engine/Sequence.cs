@@ -91,6 +91,9 @@ internal sealed class Sequence
 
     public double ReplayMs { get; set; }
 
+    /// <summary>How the session's cache came to the device for this turn; null when it was there or is new.</summary>
+    public CacheArrival? Arrival { get; set; }
+
     /// <summary>What is merged of this turn; set when it starts.</summary>
     public MergingTurn Merging { get; set; } = null!;
 
@@ -186,11 +189,11 @@ internal sealed class Sequence
 
     private Provenance Origin() => new()
     {
-        Source = Input.History.Count == 0 ? CacheSource.New : WasResident ? CacheSource.Resident : CacheSource.Replayed,
+        Source = Input.History.Count == 0 ? CacheSource.New : !WasResident ? CacheSource.Replayed : Arrival?.Source ?? CacheSource.Resident,
         TokensReused = Reused,
         TokensReplayed = Replayed,
-        Ms = ReplayMs,
-        Bytes = 0,
+        Ms = ReplayMs + (Arrival?.Milliseconds ?? 0),
+        Bytes = Arrival?.Bytes ?? 0,
         Node = "",
     };
 }

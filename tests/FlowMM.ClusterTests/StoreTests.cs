@@ -1,6 +1,8 @@
 using FlowMM.Abstractions;
 using FlowMM.ClusterTests.Hosting;
+using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Store;
+using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 using Xunit;
 
@@ -12,30 +14,32 @@ public sealed class StoreTests : IDisposable
     private static readonly SessionKey Key = new("tenant", "session");
     private readonly RedisServer _redis = new();
     private readonly ConnectionMultiplexer _connection;
+    private readonly BlobStore _blobs;
     private readonly RedisSessionStore _store;
 
     public StoreTests()
     {
         _connection = ConnectionMultiplexer.Connect(_redis.Connection);
-        _store = new RedisSessionStore(_connection);
+        _blobs = Blobs();
+        _store = new RedisSessionStore(_connection, _blobs);
     }
 
     [Fact]
     public async Task Create_Twice_ChangesNothingTheSecondTime()
     {
-        Assert.True(await _store.Create(Key, Session("first")));
-        Assert.False(await _store.Create(Key, Session("second")));
+        Assert.True(await _store.Create(Key, Records.Session("first"), null));
+        Assert.False(await _store.Create(Key, Records.Session("second"), null));
         Assert.Equal("first", (await _store.Load(Key))!.Spec.System);
     }
 
     [Fact]
     public async Task Commit_StaleEpoch_IsRefused()
     {
-        await _store.Create(Key, Session(""));
-        Assert.True(await _store.Accept(Key, 0, Accepted("a"), [ImmutableBytes.Of([1, 2])]));
-        Assert.True(await _store.Commit(Key, 0, Record("a")));
-        Assert.False(await _store.Commit(Key, 0, Record("b")));
-        Assert.False(await _store.Accept(Key, 0, Accepted("c"), []));
+        await _store.Create(Key, Records.Session(""), null);
+        Assert.True(await _store.Accept(Key, 0, Records.Accepted("a"), [ImmutableBytes.Of([1, 2])]));
+        Assert.True(await _store.Commit(Key, 0, Records.Turn("a")));
+        Assert.False(await _store.Commit(Key, 0, Records.Turn("b")));
+        Assert.False(await _store.Accept(Key, 0, Records.Accepted("c"), []));
         SessionRecord read = (await _store.Load(Key))!;
         Assert.Equal((1L, "a", null), (read.Epoch, Assert.Single(read.Turns).Accepted.TurnId, read.Pending));
     }
@@ -43,9 +47,9 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task Accept_ThenLoad_ShowsThePendingTurnAndItsPictures()
     {
-        await _store.Create(Key, Session(""));
+        await _store.Create(Key, Records.Session(""), null);
         ImmutableBytes image = ImmutableBytes.Of([1, 2, 3]);
-        await _store.Accept(Key, 0, Accepted("a"), [image]);
+        await _store.Accept(Key, 0, Records.Accepted("a"), [image]);
         Assert.Equal("a", (await _store.Load(Key))!.Pending!.TurnId);
         Assert.Equal(image.Data, await _store.LoadImage(Key, image.Hash));
         Assert.Null(await _store.LoadImage(new("other", "session"), image.Hash));
@@ -54,18 +58,18 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task Commit_DeletedSession_IsRefusedAndLeavesNoKey()
     {
-        await _store.Create(Key, Session(""));
-        await _store.Accept(Key, 0, Accepted("a"), [ImmutableBytes.Of([1])]);
+        await _store.Create(Key, Records.Session(""), null);
+        await _store.Accept(Key, 0, Records.Accepted("a"), [ImmutableBytes.Of([1])]);
         await _store.Delete(Key);
-        Assert.False(await _store.Commit(Key, 0, Record("a")));
+        Assert.False(await _store.Commit(Key, 0, Records.Turn("a")));
         Assert.Empty(_connection.GetServers()[0].Keys());
     }
 
     [Fact]
     public async Task Commit_FromTwoOwners_OneWins()
     {
-        await _store.Create(Key, Session(""));
-        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => new RedisSessionStore(_connection).Commit(Key, 0, Record($"{i}"))));
+        await _store.Create(Key, Records.Session(""), null);
+        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => new RedisSessionStore(_connection, _blobs).Commit(Key, 0, Records.Turn($"{i}"))));
         Assert.Single(won, w => w);
         Assert.Single((await _store.Load(Key))!.Turns);
     }
@@ -76,42 +80,5 @@ public sealed class StoreTests : IDisposable
         _redis.Dispose();
     }
 
-    private static SessionRecord Session(string system) => new()
-    {
-        Spec = new SessionSpec { System = system },
-        CreateTime = DateTimeOffset.UnixEpoch,
-        Model = "tiny",
-        Epoch = 0,
-        Turns = [],
-    };
-
-    private static AcceptedTurn Accepted(string id) => new()
-    {
-        TurnId = id,
-        Digest = "d",
-        Parts = [new StoredPart { Text = "hello" }],
-        Reset = true,
-        PromptIds = [1, 2, 3],
-        Images = [new StoredImageTokens(0, 2, "h")],
-        Sampling = new(),
-        Merging = new(),
-    };
-
-    private static TurnRecord Record(string id) => new()
-    {
-        Accepted = Accepted(id),
-        AnswerIds = [4, 5],
-        Turn = new Turn
-        {
-            TurnId = id,
-            Index = 1,
-            Prompt = "hello",
-            Images = [],
-            Text = "world",
-            FinishReason = FinishReason.Stop,
-            Usage = new Usage { PromptTokens = 3, CompletionTokens = 2, ImageTokens = 0, TimeToFirstTokenMs = 0, PrefillMs = 0, DecodeMs = 0 },
-            Provenance = new Provenance { Source = CacheSource.New, TokensReused = 0, TokensReplayed = 0, Ms = 0, Bytes = 0, Node = "n" },
-            CommitTime = DateTimeOffset.UnixEpoch,
-        },
-    };
+    private BlobStore Blobs() => new(new BulkConnection(_redis.Connection), Options.Create(new StoreSettings()), TimeProvider.System);
 }

@@ -25,7 +25,7 @@ public sealed class TurnTests
     }
 
     [Fact]
-    public async Task Generate_OwningSiloStopped_AnotherReplaysTheTranscript()
+    public async Task Generate_OwningSiloStopped_AnotherRestoresTheSession()
     {
         await using TestCluster cluster = await TestCluster.Start(2);
         List<string> sessions = [];
@@ -44,7 +44,8 @@ public sealed class TurnTests
             sources.Add(turn.Provenance.Source);
         }
 
-        Assert.Contains(Source.Replayed, sources);
+        Assert.Contains(Source.Restored, sources);
+        Assert.DoesNotContain(Source.Replayed, sources);
     }
 
     [Fact]

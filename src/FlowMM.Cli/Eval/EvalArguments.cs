@@ -70,10 +70,28 @@ internal sealed class EvalArguments
             Html = parsed.GetValue(_html),
             Markdown = parsed.GetValue(_markdown),
         };
-        bool grid = settings.Methods is { Count: > 0 };
-        Option? useless = grid ? null : new Option[] { _budgets, _samples, _compare, _html, _markdown }.FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false });
-        return useless is null ? settings : throw new CommandException($"{useless.Name} says something only together with --methods");
+        return Misplaced(parsed, settings) is string wrong ? throw new CommandException(wrong) : settings;
     }
+
+    /// <summary>An option that says nothing beside the others; null when each has its meaning.</summary>
+    private string? Misplaced(ParseResult parsed, EvalSettings settings)
+    {
+        bool text = settings.Text is not null || settings.Needles is not null;
+        bool tasks = settings.MileBench is not null;
+        bool grid = settings.Methods is { Count: > 0 };
+        (Option[] Options, bool Allowed, string Rule)[] rules =
+        [
+            ([_text, _needles, _mileBench], new[] { settings.Text, settings.Needles, settings.MileBench }.Count(f => f is not null) <= 1, "stands alone: one of --text, --needles, --milebench"),
+            ([_data, _sets, _protocols], !text && !tasks, "goes with evaluation sets, not with --text, --needles or --milebench"),
+            ([_tasks, _combine, _answerTokens], tasks, "says something only together with --milebench"),
+            ([_budgets, _samples], grid, "says something only together with --methods"),
+            ([_html, _markdown], grid && !text, "says something only together with --methods, on sets or MileBench"),
+            ([_compare, _within], grid && !text && !tasks, "says something only together with --methods, on sets"),
+        ];
+        return rules.Where(r => !r.Allowed).SelectMany(r => r.Options.Where(o => IsGiven(parsed, o)).Select(o => $"{o.Name} {r.Rule}")).FirstOrDefault();
+    }
+
+    private static bool IsGiven(ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
 
     private static string[]? Words(string? list) => list?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 

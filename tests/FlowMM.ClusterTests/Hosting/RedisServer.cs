@@ -5,19 +5,20 @@ using StackExchange.Redis;
 
 namespace FlowMM.ClusterTests.Hosting;
 
-/// <summary>A real redis-server on a free port, with nothing on disk; ended with the test.</summary>
+/// <summary>A real redis-server on a free port, in a folder of its own; ended with the test. It may be killed and started again in between.</summary>
 public sealed class RedisServer : IDisposable
 {
-    private readonly Process _process;
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("flowmm-redis-");
+    private readonly string[] _arguments;
+    private Process _process;
 
-    public RedisServer()
+    /// <param name="options">More of redis-server's options; nothing is kept on disk when there are none.</param>
+    public RedisServer(params string[] options)
     {
         Port = FreePort();
-        _process = Process.Start(new ProcessStartInfo("redis-server", ["--port", $"{Port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-        {
-            RedirectStandardOutput = true,
-        }) ?? throw new InvalidOperationException("redis-server did not start.");
-        WaitUntilReady();
+        string[] memory = ["--appendonly", "no"];
+        _arguments = ["--port", $"{Port}", "--bind", "127.0.0.1", "--save", "", "--dir", _folder.FullName, .. options.Length == 0 ? memory : options];
+        _process = Start();
     }
 
     public int Port { get; }
@@ -31,26 +32,59 @@ public sealed class RedisServer : IDisposable
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
-    public void Dispose()
+    /// <summary>SIGKILL.</summary>
+    public void Kill()
     {
         _process.Kill();
         _process.WaitForExit();
         _process.Dispose();
     }
 
+    /// <summary>Starts it again on what it left on disk.</summary>
+    public void StartAgain() => _process = Start();
+
+    public void Dispose()
+    {
+        Kill();
+        _folder.Delete(recursive: true);
+    }
+
+    private Process Start()
+    {
+        Process process = Process.Start(new ProcessStartInfo("redis-server", _arguments) { RedirectStandardOutput = true })
+            ?? throw new InvalidOperationException("redis-server did not start.");
+        process.OutputDataReceived += (_, _) => { };
+        process.BeginOutputReadLine();
+        WaitUntilReady();
+        return process;
+    }
+
     private void WaitUntilReady()
     {
-        for (int i = 0; i < 100; i++)
+        for (int i = 0; i < 200; i++)
         {
             try
             {
-                using ConnectionMultiplexer redis = ConnectionMultiplexer.Connect($"{Connection},connectTimeout=200,abortConnect=true");
-                return;
+                using TcpClient client = new();
+                client.Connect("127.0.0.1", Port);
+                client.ReceiveTimeout = 2000;
+                NetworkStream stream = client.GetStream();
+                stream.Write("PING\r\n"u8);
+                byte[] answer = new byte[64];
+                int read = stream.Read(answer);
+
+                // While it loads its log it answers with an error, and with one too when it wants a password.
+                if (read > 0 && !answer.AsSpan(0, read).StartsWith("-LOADING"u8))
+                {
+                    return;
+                }
             }
-            catch (RedisConnectionException)
+            catch (Exception error) when (error is SocketException or IOException)
             {
-                Thread.Sleep(50);
+                // Not there yet.
             }
+
+            Thread.Sleep(50);
         }
 
         throw new TimeoutException($"redis-server did not answer on port {Port}.");

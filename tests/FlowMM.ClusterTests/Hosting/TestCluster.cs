@@ -1,3 +1,5 @@
+using FlowMM.Abstractions;
+using FlowMM.Admin.V1;
 using FlowMM.Gateway.Hosting;
 using FlowMM.Inference.V1;
 using FlowMM.Silo.Hosting;
@@ -6,49 +8,104 @@ using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Runtime;
+using Turn = FlowMM.Inference.V1.Turn;
 
 namespace FlowMM.ClusterTests.Hosting;
 
 /// <summary>Several silos and a gateway on real sockets over a real Redis, with the shipped model.</summary>
 public sealed class TestCluster : IAsyncDisposable
 {
-    private readonly RedisServer _redis = new();
+    private readonly RedisServer _redis;
     private readonly List<IHost> _silos = [];
+    private readonly List<SiloProcess> _processes = [];
+    private readonly (string Key, string Value)[] _settings;
+    private int _started;
     private WebApplication? _gateway;
     private GrpcChannel? _channel;
 
-    private TestCluster()
-    {
-    }
+    private TestCluster(RedisServer redis, (string Key, string Value)[] settings) => (_redis, _settings) = (redis, settings);
+
+    public RedisServer Redis => _redis;
 
     public string RedisConnection => _redis.Connection;
 
     public IReadOnlyList<IHost> Silos => _silos;
 
+    /// <summary>Silos that are processes of their own.</summary>
+    public IReadOnlyList<SiloProcess> Processes => _processes;
+
     public InferenceService.InferenceServiceClient Client { get; private set; } = null!;
+
+    public AdminService.AdminServiceClient Admin { get; private set; } = null!;
 
     public static string Repository { get; } = FindRepository();
 
     public static byte[] Picture(string name) => File.ReadAllBytes(Path.Combine(Repository, "models", "tiny", "eval", "pictures", name + ".png"));
 
-    public static async Task<TestCluster> Start(int silos, params (string Key, string Value)[] settings)
+    /// <summary>Silos in this process.</summary>
+    public static Task<TestCluster> Start(int silos, params (string Key, string Value)[] settings) => Start(new RedisServer(), silos, settings);
+
+    /// <summary>Silos in this process, over a server that the cluster ends.</summary>
+    public static async Task<TestCluster> Start(RedisServer redis, int silos, params (string Key, string Value)[] settings)
     {
-        TestCluster cluster = new();
+        TestCluster cluster = new(redis, settings);
         for (int i = 0; i < silos; i++)
         {
             await cluster.AddSilo();
         }
 
-        await cluster.StartGateway(settings);
+        await cluster.StartGateway();
         return cluster;
+    }
+
+    /// <summary>Silos in processes of their own, which can be killed. A dead one is found out in about three seconds.</summary>
+    public static async Task<TestCluster> StartProcesses(int silos, RedisServer redis, params (string Key, string Value)[] settings)
+    {
+        TestCluster cluster = new(redis, [("FlowMM:Silo:ProbeTimeout", "00:00:01"), .. settings]);
+        await Task.WhenAll(Enumerable.Range(0, silos).Select(_ => cluster.AddProcess()));
+        await cluster.StartGateway();
+        return cluster;
+    }
+
+    public async Task<SiloProcess> AddProcess()
+    {
+        string name = $"silo-{Interlocked.Increment(ref _started)}";
+        SiloProcess silo = await SiloProcess.Start(name, [.. Common(), ("FlowMM:Silo:Name", name), .. _settings]);
+        lock (_processes)
+        {
+            _processes.Add(silo);
+        }
+
+        return silo;
+    }
+
+    /// <summary>Name of the silo that holds a session's grain now.</summary>
+    public async Task<string> OwnerOf(string session)
+    {
+        IClusterClient client = _gateway!.Services.GetRequiredService<IClusterClient>();
+        IManagementGrain management = client.GetGrain<IManagementGrain>(0);
+        SiloAddress owner = await management.GetActivationAddress(client.GetGrain<ISessionGrain>(new SessionKey("default", session).ToString()))
+            ?? throw new InvalidOperationException($"Session {session} is not active.");
+        return (await management.GetDetailedHosts(onlyActive: true)).Single(h => h.SiloAddress.Equals(owner)).SiloName;
+    }
+
+    /// <summary>Kills a silo by its name.</summary>
+    public void KillProcess(string name)
+    {
+        SiloProcess silo = _processes.Single(p => p.Name == name);
+        _processes.Remove(silo);
+        silo.Dispose();
     }
 
     public async Task<IHost> AddSilo()
     {
         HostApplicationBuilder builder = Host.CreateApplicationBuilder();
         Configure(builder.Configuration, builder.Logging);
+        Apply(builder.Configuration, _settings);
         builder.AddFlowMMSilo();
         IHost host = builder.Build();
         await host.StartAsync();
@@ -111,7 +168,20 @@ public sealed class TestCluster : IAsyncDisposable
             silo.Dispose();
         }
 
+        foreach (SiloProcess silo in _processes)
+        {
+            silo.Dispose();
+        }
+
         _redis.Dispose();
+    }
+
+    private static void Apply(IConfigurationManager configuration, IEnumerable<(string Key, string Value)> settings)
+    {
+        foreach ((string key, string value) in settings)
+        {
+            configuration[key] = value;
+        }
     }
 
     private static string FindRepository()
@@ -125,31 +195,33 @@ public sealed class TestCluster : IAsyncDisposable
         return at ?? throw new DirectoryNotFoundException("The repository's root is not above the tests.");
     }
 
-    private async Task StartGateway((string Key, string Value)[] settings)
+    private async Task StartGateway()
     {
         int port = RedisServer.FreePort();
         WebApplicationBuilder builder = WebApplication.CreateBuilder();
         Configure(builder.Configuration, builder.Logging);
         builder.Configuration["FlowMM:Gateway:GrpcPort"] = $"{port}";
         builder.Configuration["FlowMM:Gateway:HttpPort"] = "0";
-        foreach ((string key, string value) in settings)
-        {
-            builder.Configuration[key] = value;
-        }
-
+        Apply(builder.Configuration, _settings);
         builder.AddFlowMMGateway();
         _gateway = builder.Build();
         _gateway.MapFlowMMGateway();
         await _gateway.StartAsync();
         _channel = GrpcChannel.ForAddress($"http://127.0.0.1:{port}");
         Client = new InferenceService.InferenceServiceClient(_channel);
+        Admin = new AdminService.AdminServiceClient(_channel);
     }
 
     private void Configure(IConfigurationManager configuration, ILoggingBuilder logging)
     {
         logging.ClearProviders();
-        configuration["FlowMM:Redis"] = _redis.Connection;
-        configuration["FlowMM:Model:Path"] = Path.Combine(Repository, "models", "tiny");
-        configuration["FlowMM:Engine:Threads"] = "1";
+        Apply(configuration, Common());
     }
+
+    private (string Key, string Value)[] Common() =>
+    [
+        ("FlowMM:Redis", _redis.Connection),
+        ("FlowMM:Model:Path", Path.Combine(Repository, "models", "tiny")),
+        ("FlowMM:Engine:Threads", "1"),
+    ];
 }

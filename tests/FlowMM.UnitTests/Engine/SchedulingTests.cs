@@ -98,7 +98,7 @@ public sealed class SchedulingTests
     public void Schedule_Cancelled_LeavesWithinOneStep()
     {
         using KvMemory memory = TinyModel.Model.NewMemory(1 << 22);
-        using ResidentSessions sessions = new(memory, 0);
+        using ResidentSessions sessions = new(memory, 0, TimeProvider.System);
         using StepRunner runner = new(TinyModel.Model, new(), sessions);
         Scheduler scheduler = new(8, sessions, new Admission(TinyModel.Model, new(), sessions, runner.NewMerging));
         Sequence first = Sequences.Of("first", 100), second = Sequences.Of("second", 100);
@@ -121,7 +121,7 @@ public sealed class SchedulingTests
     public void Schedule_TwoPrompts_TakeTurnsAndDecodingNeverWaits()
     {
         using KvMemory memory = TinyModel.Model.NewMemory(1 << 22);
-        using ResidentSessions sessions = new(memory, 0);
+        using ResidentSessions sessions = new(memory, 0, TimeProvider.System);
         using StepRunner runner = new(TinyModel.Model, new() { PrefillChunk = 64 }, sessions);
         Scheduler scheduler = new(8, sessions, new Admission(TinyModel.Model, new(), sessions, runner.NewMerging));
         Sequence small = Sequences.Of("small", 60);

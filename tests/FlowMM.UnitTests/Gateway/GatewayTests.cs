@@ -65,8 +65,25 @@ public sealed class GatewayTests(GatewayTests.Running running) : IClassFixture<G
     }
 
     [Fact]
-    public async Task ForkSession_ThisVersion_SaysUnimplemented() =>
-        await RefusedAsync(StatusCode.Unimplemented, () => running.Service.ForkSessionAsync(new() { SessionId = "s" }, cancellationToken: Token).ResponseAsync);
+    public async Task ForkSession_NewAndTakenNames_CopiesOnce()
+    {
+        string session = await CreateAsync(), copy = session + "-copy";
+        ForkSessionResponse made = await running.Service.ForkSessionAsync(new() { SessionId = session, NewSessionId = copy }, cancellationToken: Token);
+        Assert.Equal((copy, 0), (made.Session.SessionId, made.Session.Turns));
+        Assert.Equal(copy, (await running.Service.GetSessionAsync(new() { SessionId = copy }, cancellationToken: Token)).Session.SessionId);
+        await RefusedAsync(StatusCode.AlreadyExists, () => running.Service.ForkSessionAsync(new() { SessionId = session, NewSessionId = copy }, cancellationToken: Token).ResponseAsync);
+        await RefusedAsync(StatusCode.InvalidArgument, () => running.Service.ForkSessionAsync(new() { SessionId = session, Turns = 5 }, cancellationToken: Token).ResponseAsync);
+        await RefusedAsync(StatusCode.NotFound, () => running.Service.ForkSessionAsync(new() { SessionId = "nobody" }, cancellationToken: Token).ResponseAsync);
+    }
+
+    [Fact]
+    public async Task RewindSession_PastItsTurns_IsRefused()
+    {
+        string session = await CreateAsync();
+        await RefusedAsync(StatusCode.InvalidArgument, () => running.Service.RewindSessionAsync(new() { SessionId = session, Turns = 1 }, cancellationToken: Token).ResponseAsync);
+        RewindSessionResponse kept = await running.Service.RewindSessionAsync(new() { SessionId = session }, cancellationToken: Token);
+        Assert.Equal((0, 1L), (kept.Session.Turns, kept.Session.Epoch));
+    }
 
     [Fact]
     public async Task DeleteSession_Then_NotFound()

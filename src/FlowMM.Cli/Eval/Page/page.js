@@ -21,6 +21,7 @@ const title = table => `${table.set}, ${table.protocol}`;
 const names = Object.keys(tables[0].methods);
 const baselines = names.filter(n => !n.startsWith("flowmm") && n !== "full");
 function style(method) {
+  if (method === "full") return { colour: "var(--soft)", width: 1.5, dash: "1 3" };
   if (method === "flowmm") return { colour: "var(--c0)", width: 3, dash: "" };
   if (method === "flowmm-paper") return { colour: "var(--c1)", width: 2.5, dash: "" };
   if (method.startsWith("flowmm")) {
@@ -224,7 +225,7 @@ tables.forEach((table, i) => {
   accuracy(put(part, "div", { class: "card" }), table);
   flow(put(part, "div", { class: "pair" }), table);
 });
-entries(put(section("entries", "Entries by layer", "What became of a segment's entries: share kept, merged into kept ones, dropped. Means over segments and heads."), "div", { class: "card" }));
-if (data.sample) {
+if (merged.length) entries(put(section("entries", "Entries by layer", "What became of a segment's entries: share kept, merged into kept ones, dropped. Means over segments and heads."), "div", { class: "card" }));
+if (data.sample && merged.length) {
   kept(put(section("kept", "What was kept", `The context of conversation ${data.sample.id}, merged before any question is known. The bluer a patch or a word, the more layers and heads keep it; the number is how many tokens it stands for, on the mean over them.`), "div", { class: "card" }), data.sample);
 }

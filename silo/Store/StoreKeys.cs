@@ -1,0 +1,28 @@
+using FlowMM.Abstractions;
+using StackExchange.Redis;
+
+namespace FlowMM.Silo.Store;
+
+/// <summary>
+/// Names of a session's keys. They share the hash tag <c>{tenant/session}</c>, so that they live in one slot of a Redis Cluster and one
+/// MULTI/EXEC may touch them all.
+/// </summary>
+internal readonly struct StoreKeys(SessionKey key)
+{
+    /// <summary>What every key of the product begins with.</summary>
+    public const string Prefix = "flowmm:{";
+
+    /// <summary>Hash: epoch, spec, created, model, pending, snapshot (generation of the newest), cache (blob of its chunks).</summary>
+    public RedisKey Head { get; } = $"{Prefix}{key}}}:head";
+
+    /// <summary>List of turn records, appended.</summary>
+    public RedisKey Turns { get; } = $"{Prefix}{key}}}:turns";
+
+    /// <summary>Set of the blobs that the session needs.</summary>
+    public RedisKey Blobs { get; } = $"{Prefix}{key}}}:blobs";
+
+    /// <summary>The newest snapshot's manifest.</summary>
+    public RedisKey Manifest { get; } = $"{Prefix}{key}}}:snapshot";
+
+    public RedisKey[] All => [Head, Turns, Blobs, Manifest];
+}

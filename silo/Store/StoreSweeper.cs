@@ -1,0 +1,132 @@
+using FlowMM.Abstractions;
+using FlowMM.Silo.Hosting;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using StackExchange.Redis;
+
+namespace FlowMM.Silo.Store;
+
+/// <summary>
+/// Takes away what a death in the middle left behind: keys of sessions that have no head, notes on blobs by sessions that do not name them, and blobs
+/// without a note. One silo of the cluster at a time sweeps. What is young is left alone: its writer may be about to name it.
+/// </summary>
+internal sealed partial class StoreSweeper(
+    IConnectionMultiplexer redis, BlobStore blobs, IOptions<StoreSettings> settings, TimeProvider time, ILogger<StoreSweeper> logger) : BackgroundService
+{
+    private const string Turn = "flowmm:sweep";
+    private const int Page = 500;
+    private readonly StoreSettings _settings = settings.Value;
+
+    private IDatabase Database => redis.GetDatabase();
+
+    /// <summary>Sweeps once, whoever else does.</summary>
+    /// <returns>Keys and notes taken away.</returns>
+    public async Task<int> Sweep(CancellationToken cancellationToken)
+    {
+        int swept = 0;
+        HashSet<BlobName> seen = [];
+        foreach (IServer server in redis.GetServers().Where(s => s.IsConnected && !s.IsReplica))
+        {
+            await foreach (RedisKey found in server.KeysAsync(pattern: "flowmm:{*", pageSize: Page).WithCancellation(cancellationToken))
+            {
+                string key = found.ToString();
+                BlobName? blob = BlobName.OfKey(key);
+                swept += blob is null ? await SweepSession(key) : seen.Add(blob) ? await SweepBlob(blob) : 0;
+            }
+        }
+
+        return swept;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using PeriodicTimer timer = new(_settings.SweepEvery, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                await SweepInTurn(stoppingToken);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The host stops.
+        }
+    }
+
+    private async Task SweepInTurn(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await Database.StringSetAsync(Turn, Environment.MachineName, _settings.SweepEvery * 0.9, When.NotExists))
+            {
+                Swept(await Sweep(cancellationToken));
+            }
+        }
+        catch (RedisException error)
+        {
+            Failed(error, error.GetType().Name);
+        }
+    }
+
+    private async Task<int> SweepSession(string key)
+    {
+        int end = key.IndexOf('}', StringComparison.Ordinal);
+        if (end < 0 || key[StoreKeys.Prefix.Length..end].Split('/') is not [var tenant, var session])
+        {
+            return 0;
+        }
+
+        ITransaction delete = Database.CreateTransaction();
+        delete.AddCondition(Condition.KeyNotExists(new StoreKeys(new SessionKey(tenant, session)).Head));
+        _ = delete.KeyDeleteAsync(key);
+        return await delete.ExecuteAsync() ? 1 : 0;
+    }
+
+    private async Task<int> SweepBlob(BlobName blob)
+    {
+        IReadOnlyList<(string Session, TimeSpan Age)> notes = await blobs.Notes(blob);
+        if (notes.Count == 0)
+        {
+            return await SweepParts(blob);
+        }
+
+        int swept = 0;
+        foreach ((string session, TimeSpan age) in notes)
+        {
+            bool named = await Database.SetContainsAsync(new StoreKeys(new SessionKey(blob.Tenant, session)).Blobs, blob.Name);
+            if (!named && age >= _settings.OrphanAge)
+            {
+                await blobs.Release(blob, session);
+                swept++;
+            }
+        }
+
+        return swept;
+    }
+
+    /// <summary>Parts without a note that would stay for ever; those of a snapshot that is being written go by themselves.</summary>
+    private async Task<int> SweepParts(BlobName blob)
+    {
+        int swept = 0;
+        foreach (RedisKey part in blob.AllParts)
+        {
+            if (await Database.KeyTimeToLiveAsync(part) is null)
+            {
+                ITransaction delete = Database.CreateTransaction();
+                delete.AddCondition(Condition.KeyNotExists(blob.Refs));
+                Task<bool> gone = delete.KeyDeleteAsync(part);
+                swept += await delete.ExecuteAsync() && await gone ? 1 : 0;
+            }
+        }
+
+        return swept;
+    }
+
+    [LoggerMessage(1, LogLevel.Information, "Swept {Count} keys and notes that nothing names.")]
+    private partial void Swept(int count);
+
+    [LoggerMessage(2, LogLevel.Warning, "A sweep ended with {Error}; the next one tries again.")]
+    private partial void Failed(Exception exception, string error);
+}

@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using System.Text;
+
+namespace FlowMM.ClusterTests.Hosting;
+
+/// <summary>flowmm-silo as a process of its own, which can be killed.</summary>
+public sealed class SiloProcess : IDisposable
+{
+    private readonly Process _process;
+    private readonly StringBuilder _output = new();
+
+    private SiloProcess(string name, Process process) => (Name, _process) = (name, process);
+
+    public string Name { get; }
+
+    public string Output
+    {
+        get
+        {
+            lock (_output)
+            {
+                return _output.ToString();
+            }
+        }
+    }
+
+    /// <summary>Starts it; it is ready when its host says so.</summary>
+    public static async Task<SiloProcess> Start(string name, IEnumerable<(string Key, string Value)> settings)
+    {
+        // .../tests/FlowMM.ClusterTests/bin/Release/net10.0/linux-x64/ and the program's own output folder end alike.
+        string output = Path.GetRelativePath(Path.Combine(TestCluster.Repository, "tests", "FlowMM.ClusterTests"), AppContext.BaseDirectory);
+        ProcessStartInfo start = new(Path.Combine(TestCluster.Repository, "silo", output, "flowmm-silo")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach ((string key, string value) in settings)
+        {
+            start.Environment[key.Replace(":", "__", StringComparison.Ordinal)] = value;
+        }
+
+        SiloProcess silo = new(name, new Process { StartInfo = start });
+        silo._process.OutputDataReceived += silo.Keep;
+        silo._process.ErrorDataReceived += silo.Keep;
+        silo._process.Start();
+        silo._process.BeginOutputReadLine();
+        silo._process.BeginErrorReadLine();
+        for (int i = 0; !silo.Output.Contains("Application started", StringComparison.Ordinal); i++)
+        {
+            if (silo._process.HasExited || i > 1200)
+            {
+                throw new InvalidOperationException($"The silo is not ready:\n{silo.Output}");
+            }
+
+            await Task.Delay(100);
+        }
+
+        return silo;
+    }
+
+    /// <summary>SIGKILL: it has no chance to write anything.</summary>
+    public void Kill()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+            _process.WaitForExit();
+        }
+    }
+
+    public void Dispose()
+    {
+        Kill();
+        _process.Dispose();
+    }
+
+    private void Keep(object sender, DataReceivedEventArgs line)
+    {
+        lock (_output)
+        {
+            _output.AppendLine(line.Data);
+        }
+    }
+}
