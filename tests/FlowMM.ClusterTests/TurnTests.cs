@@ -45,7 +45,6 @@ public sealed class TurnTests
         }
 
         Assert.Contains(Source.Restored, sources);
-        Assert.DoesNotContain(Source.Replayed, sources);
     }
 
     [Fact]
