@@ -12,6 +12,9 @@ namespace FlowMM.ParityTests;
 /// <summary>One case: its JSON, its tensors, and the model, loaded once a family.</summary>
 public sealed record GoldenCase(string Family, string Name, string File, string ModelFolder)
 {
+    /// <summary>Tests that share the loaded models run one after another: a model computes for one thread at a time.</summary>
+    internal const string Collection = "models";
+
     private static readonly ConcurrentDictionary<string, ChatModel> Models = new();
     private readonly Lazy<JsonElement> _json = new(() => Goldens.Text(Path.GetDirectoryName(File)!, Path.GetFileName(File)));
 

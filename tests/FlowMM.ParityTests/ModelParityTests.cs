@@ -7,6 +7,7 @@ using static TorchSharp.torch;
 
 namespace FlowMM.ParityTests;
 
+[Collection(GoldenCase.Collection)]
 public sealed class ModelParityTests(ITestOutputHelper log)
 {
     private const int Tail = 4;

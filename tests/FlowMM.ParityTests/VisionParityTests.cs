@@ -10,6 +10,7 @@ using static TorchSharp.torch;
 namespace FlowMM.ParityTests;
 
 /// <summary>Towers, projectors and positions of every case with pictures. Tolerance: see <see cref="Closeness"/>.</summary>
+[Collection(GoldenCase.Collection)]
 public sealed class VisionParityTests(ITestOutputHelper log)
 {
     public static TheoryData<GoldenCase> Cases => [.. Goldens.Cases()];

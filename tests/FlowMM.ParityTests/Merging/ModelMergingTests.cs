@@ -8,6 +8,7 @@ using static TorchSharp.torch;
 namespace FlowMM.ParityTests.Merging;
 
 /// <summary>Merging on the attention of real families, every case that has pictures.</summary>
+[Collection(GoldenCase.Collection)]
 public sealed class ModelMergingTests(ITestOutputHelper log)
 {
     /// <summary>What the goldens' README allows for attention probabilities of another f32 implementation.</summary>
