@@ -1,11 +1,13 @@
 using FlowMM.Abstractions;
 using FlowMM.Engine;
+using FlowMM.Model;
 using FlowMM.UnitTests.Testing;
 using FsCheck;
 using FsCheck.Fluent;
 using FsCheck.Xunit;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
+using static TorchSharp.torch;
 
 namespace FlowMM.UnitTests.Engine;
 
@@ -13,11 +15,21 @@ namespace FlowMM.UnitTests.Engine;
 [Properties(Arbitrary = [typeof(Loads)], MaxTest = 12)]
 public sealed class BatchPropertyTests
 {
+    private static readonly Lazy<ChatModel> Narrow = new(() =>
+        ChatModel.Load(TinyModel.Directory, CPU, float32, new KernelOptions { Weights = WeightType.Int8 }));
+
     [Property]
-    public async Task Generate_InAnyCompany_GivesTheIdsOfAlone(Load load)
+    public Task Generate_InAnyCompany_GivesTheIdsOfAlone(Load load) => Compare(TinyModel.Model, load);
+
+    [Property]
+    public Task Generate_Int8InAnyCompany_GivesTheIdsOfAlone(Load load) => Compare(Narrow.Value, load);
+
+    private static async Task Compare(ChatModel model, Load load)
     {
+        // One pass for all decoding sequences is what this is about.
+        Assert.True(model.RowsAreIndependent);
         IReadOnlyList<int>[] alone = new IReadOnlyList<int>[load.Turns.Length];
-        using (InferenceEngine engine = Start(load with { MaxRunning = 1, CacheBytes = 1 << 26 }))
+        using (InferenceEngine engine = Start(model, load with { MaxRunning = 1, CacheBytes = 1 << 26 }))
         {
             for (int i = 0; i < alone.Length; i++)
             {
@@ -25,7 +37,7 @@ public sealed class BatchPropertyTests
             }
         }
 
-        using InferenceEngine shared = Start(load);
+        using InferenceEngine shared = Start(model, load);
         List<Task<(IReadOnlyList<int> Ids, FinishReason Reason)>> running = [];
         for (int i = 0; i < alone.Length; i++)
         {
@@ -45,8 +57,8 @@ public sealed class BatchPropertyTests
         await shared.CheckIntegrity(TestContext.Current.CancellationToken);
     }
 
-    private static InferenceEngine Start(Load load) => new(
-        TinyModel.Model,
+    private static InferenceEngine Start(ChatModel model, Load load) => new(
+        model,
         new EngineOptions { MaxRunning = load.MaxRunning, CacheBytes = load.CacheBytes, PrefillChunk = 64 },
         NullLogger<InferenceEngine>.Instance);
 
