@@ -24,7 +24,7 @@ public sealed record TurnInput
     /// <summary>How tokens are chosen.</summary>
     public required SamplingPlan Sampling { get; init; }
 
-    /// <summary>Done when the session's cache has been brought here, or will not be; the prompt's pictures are decoded and encoded meanwhile. Never fails.</summary>
+    /// <summary>Done when the session's cache has been brought here, or will not be; the prompt's pictures are decoded meanwhile. Never fails.</summary>
     public Task Ready { get; init; } = Task.CompletedTask;
 
     /// <summary>Gives a picture's bytes by its hash; asked only for pictures that must be encoded.</summary>

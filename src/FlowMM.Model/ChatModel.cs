@@ -11,7 +11,7 @@ namespace FlowMM.Model;
 
 /// <summary>
 /// A chat model loaded from a folder of the Hugging Face layout: decoder, vision tower if any, tokenizer, chat template, image
-/// preprocessor. Forward passes belong to one thread at a time; everything else may be read from any.
+/// preprocessor. Forward passes take turns, whoever calls; everything else may be read from any thread.
 /// </summary>
 public sealed class ChatModel : IDisposable
 {
