@@ -94,6 +94,11 @@ internal sealed class Admission(ChatModel model, EngineOptions options, Resident
     private int Reusable(Sequence sequence, ResidentSession resident)
     {
         int common = resident.Common(sequence.Known, Boundaries(sequence.Runs));
+        if (common >= sequence.Wanted.Length && sequence.Input.Progress.State is { } state && common - sequence.Wanted.Length != state.Held)
+        {
+            return -1;
+        }
+
         int inPrompt = common - (sequence.Wanted.Length - sequence.Input.Prompt.Ids.Count);
 
         // A prompt that was begun is fed on in the chunks that it would have come in.

@@ -106,6 +106,92 @@ public sealed class ProgressTests
         Assert.InRange(end.Ids.Count, 20, Answer - 1);
     }
 
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    public async Task Freeze_AtAnyToken_GoesOnElsewhereBitForBit(bool kernels, bool merged)
+    {
+        ChatModel model = kernels ? TinyModel.Model : Tensors.Value;
+        TurnInput turn = Turn(1.5, merged);
+        using InferenceEngine straight = Start(model);
+        (string text, EndEvent whole, _) = await Run(straight, turn);
+        foreach (int wait in (int[])[0, 17, whole.Ids.Count - 2])
+        {
+            using InferenceEngine one = Start(model);
+            FrozenEvent frozen = await FreezeAfter(one, turn, wait);
+            Assert.Equal(whole.Ids.Take(frozen.Progress.Ids.Count), frozen.Progress.Ids);
+            await one.CheckIntegrity(TestContext.Current.CancellationToken);
+
+            // Here again, and where its cache went.
+            (_, EndEvent here, _) = await Run(one, turn with { Progress = frozen.Progress });
+            using InferenceEngine other = Start(model);
+            if (frozen.Image is not null)
+            {
+                Assert.True(await other.Receive(turn.Session, frozen.Image, new CacheArrival(CacheSource.Migrated, 7, 1), TestContext.Current.CancellationToken));
+            }
+
+            (string again, EndEvent end, int tokens) = await Run(other, turn with { Progress = frozen.Progress });
+            foreach (EndEvent resumed in (EndEvent[])[here, end])
+            {
+                Assert.Equal(whole.Ids, resumed.Ids);
+                Assert.Equal(Scores(whole), Scores(resumed));
+                Assert.Equal((whole.Reason, whole.Compression?.BytesAfter), (resumed.Reason, resumed.Compression?.BytesAfter));
+            }
+
+            Assert.Equal((text, whole.Ids.Count), (again, tokens));
+            Assert.Equal((whole.Usage.PromptTokens, whole.Usage.CompletionTokens), (end.Usage.PromptTokens, end.Usage.CompletionTokens));
+            Assert.Equal(frozen.Image is null ? CacheSource.New : CacheSource.Migrated, end.Provenance.Source);
+            Assert.InRange(frozen.Progress.Ids.Count == 0 ? 0 : other.Steps, 0, whole.Ids.Count - frozen.Progress.Ids.Count + 4);
+            await other.CheckIntegrity(TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
+    public async Task Freeze_NoTurn_SaysSo()
+    {
+        using InferenceEngine engine = Start(TinyModel.Model);
+        Assert.False(await engine.Freeze("nobody", TestContext.Current.CancellationToken));
+    }
+
+    private static async Task<FrozenEvent> FreezeAfter(InferenceEngine engine, TurnInput turn, int tokens)
+    {
+        if (tokens == 0)
+        {
+            // Not admitted yet, or in its prompt.
+            await using IAsyncEnumerator<EngineEvent> events = engine.Generate(turn, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
+            ValueTask<bool> next = events.MoveNextAsync();
+            while (!await engine.Freeze(turn.Session, TestContext.Current.CancellationToken))
+            {
+            }
+
+            while (await next)
+            {
+                if (events.Current is FrozenEvent early)
+                {
+                    return early;
+                }
+
+                next = events.MoveNextAsync();
+            }
+        }
+
+        await foreach (EngineEvent happened in engine.Generate(turn, TestContext.Current.CancellationToken))
+        {
+            if (happened is FrozenEvent frozen)
+            {
+                return frozen;
+            }
+
+            if (--tokens == 0)
+            {
+                Assert.True(await engine.Freeze(turn.Session, TestContext.Current.CancellationToken));
+            }
+        }
+
+        throw new InvalidOperationException("The turn ended before it was frozen.");
+    }
+
     private static InferenceEngine Start(ChatModel model) => new(
         model, new EngineOptions { CacheBytes = 1 << 26, PrefillChunk = 64 }, NullLogger<InferenceEngine>.Instance);
 
