@@ -61,6 +61,7 @@ public static class SiloHosting
         services.AddSingleton(provider => new Conversation(
             provider.GetRequiredService<ChatModel>(), provider.GetRequiredService<IOptions<SiloSettings>>().Value));
         services.AddSingleton<SessionContext>();
+        services.AddFlowMMPlacement();
         services.AddHostedService<EngineWarmUp>();
     }
 
