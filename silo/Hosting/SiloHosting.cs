@@ -62,6 +62,7 @@ public static class SiloHosting
             provider.GetRequiredService<ChatModel>(), provider.GetRequiredService<IOptions<SiloSettings>>().Value));
         services.AddSingleton<TurnRunner>();
         services.AddSingleton<SessionContext>();
+        services.AddFlowMMPlacement();
         services.AddHostedService<EngineWarmUp>();
     }
 

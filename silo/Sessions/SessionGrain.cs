@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using FlowMM.Abstractions;
 using FlowMM.Engine;
+using FlowMM.Silo.Placement;
 using FlowMM.Silo.Snapshots;
 using FlowMM.Silo.Store;
 using Microsoft.Extensions.Logging;
@@ -13,7 +14,7 @@ namespace FlowMM.Silo.Sessions;
 /// Owns one conversation. The activation is a convenience; the store's epoch is what keeps two owners from both committing.
 /// Reentrant, so that a turn can be cancelled and read while it runs: whatever changes <c>_session</c> runs between two awaits.
 /// </summary>
-[Reentrant]
+[Reentrant, LeastLoadedPlacement]
 internal sealed partial class SessionGrain(
     ISessionStore store, InferenceEngine engine, Conversation conversation, SessionContext context) : Grain, ISessionGrain
 {
@@ -24,30 +25,6 @@ internal sealed partial class SessionGrain(
     private SessionKey Key => SessionKey.Parse(this.GetPrimaryKeyString());
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken) => _session = await store.Load(Key);
-
-    public async Task<SessionInfo> Create(SessionSpec spec, CancellationToken cancellationToken)
-    {
-        SamplingPlan.From(spec.Sampling);
-        MergingPlan.From(spec.Merging);
-        conversation.CheckText(spec.System);
-        SessionRecord fresh = new()
-        {
-            Spec = spec,
-            CreateTime = context.Time.GetUtcNow(),
-            Model = engine.Model.Name,
-            Epoch = 0,
-            Turns = [],
-        };
-        if (_session is null && !await store.Create(Key, fresh, null))
-        {
-            _session = await store.Load(Key);
-        }
-
-        _session ??= fresh;
-        return SameSpec(_session.Spec, spec)
-            ? Describe(_session)
-            : throw new RefusedException(ErrorCode.AlreadyExists, $"Session '{Key.Session}' exists with other options.");
-    }
 
     public async IAsyncEnumerable<TurnEvent> Generate(TurnRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -162,9 +139,6 @@ internal sealed partial class SessionGrain(
         }
     }
 
-    private static bool SameSpec(SessionSpec a, SessionSpec b) =>
-        System.Text.Json.JsonSerializer.Serialize(a, RecordJson.Default.SessionSpec) == System.Text.Json.JsonSerializer.Serialize(b, RecordJson.Default.SessionSpec);
-
     /// <summary>The session; one that was looked for in vain before may have been made since, by a fork.</summary>
     private async Task<SessionRecord> Require()
     {
@@ -261,18 +235,7 @@ internal sealed partial class SessionGrain(
         }
     }
 
-    private SessionInfo Describe(SessionRecord session) => new()
-    {
-        SessionId = Key.Session,
-        CreateTime = session.CreateTime,
-        Turns = session.Turns.Count,
-        Tokens = Conversation.History(session.Turns).Sum(r => r.Ids.Count),
-        Epoch = session.Epoch,
-        Spec = session.Spec,
-        Model = session.Model,
-        Residency = engine.BytesOf(Key.ToString()) switch { { Device: > 0 } => Residency.Device, { Host: > 0 } => Residency.Host, _ => Residency.None },
-        CacheBytes = engine.BytesOf(Key.ToString()).Device,
-    };
+    private SessionInfo Describe(SessionRecord session) => SessionInfos.Of(Key, session, engine.BytesOf(Key.ToString()));
 
     [LoggerMessage(1, LogLevel.Warning, "A turn ended with {Error}.")]
     private static partial void TurnFailed(ILogger logger, Exception exception, string error);
