@@ -7,8 +7,9 @@ internal static partial class MappedPages
 {
     private const int DontNeed = 4;
 
-    // Who reads a page gets those around it too, in a window of so many bytes (the kernel's fault_around_bytes), those before it among them.
-    private const nuint Window = 1 << 16;
+    // Who reads a page gets those around it too, those before it among them: 64 KiB of them (the kernel's fault_around_bytes), or all of a huge
+    // page where the file's cache has one.
+    private const nuint Window = 1 << 21;
 
     /// <summary>
     /// Takes the pages out of the process's memory; the system may keep them as its file cache. Without this a loading process holds the
