@@ -65,6 +65,7 @@ public static class GatewayHosting
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<TenantResolver>();
+        services.AddSingleton<ClusterNodes>();
         services.AddSingleton<ClusterConnection>();
         services.AddHostedService(provider => provider.GetRequiredService<ClusterConnection>());
         services.AddGrpc(grpc =>

@@ -60,7 +60,9 @@ public static class SiloHosting
             provider.GetRequiredService<ILogger<InferenceEngine>>()));
         services.AddSingleton(provider => new Conversation(
             provider.GetRequiredService<ChatModel>(), provider.GetRequiredService<IOptions<SiloSettings>>().Value));
+        services.AddSingleton<TurnRunner>();
         services.AddSingleton<SessionContext>();
+        services.AddFlowMMPlacement();
         services.AddHostedService<EngineWarmUp>();
     }
 
