@@ -22,8 +22,9 @@ public sealed class ChatModel : IDisposable
     private readonly Decoder _decoder;
     private readonly IVisionEncoder? _vision;
 
-    private ChatModel(string directory, ModelConfig config, WeightFiles files, Device device, ScalarType dtype, CpuCompute? compute)
+    private ChatModel(string directory, ModelConfig config, WeightFiles files, LoadSettings settings, CpuCompute? compute)
     {
+        (Device device, ScalarType dtype) = (settings.Device, settings.Dtype);
         (_config, Device, Dtype, _compute) = (config, device, dtype, compute);
         Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
         Tokenizer = TextTokenizer.Load(directory);
@@ -120,32 +121,32 @@ public sealed class ChatModel : IDisposable
         }
     }
 
-    /// <summary>Loads a checkpoint. Weights are mapped and read one by one, so that loading takes little more memory than the model.</summary>
+    /// <summary>Loads a checkpoint as <see cref="LoadSettings"/> have it by default, but for device and type.</summary>
     /// <param name="directory">Its folder.</param>
-    /// <param name="device">Where it is to run; META: names and shapes are checked and no weight is read.</param>
-    /// <param name="dtype">Type to keep weights and cache in.</param>
-    /// <param name="kernels">How it computes on a CPU in f32; null: as the options' defaults say.</param>
-    /// <param name="progress">Told after every tensor; null when nobody waits.</param>
-    /// <param name="template">A chat template's file to use instead of the checkpoint's own; null for that.</param>
+    /// <param name="device">See <see cref="LoadSettings.Device"/>.</param>
+    /// <param name="dtype">See <see cref="LoadSettings.Dtype"/>.</param>
     /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
-    public static ChatModel Load(
-        string directory, Device device, ScalarType dtype, KernelOptions? kernels = null, IProgress<LoadProgress>? progress = null, string? template = null) =>
-        Load(directory, device, dtype, kernels ?? new KernelOptions(), KernelPaths.Available[^1], progress, template);
+    public static ChatModel Load(string directory, Device device, ScalarType dtype) => Load(directory, new LoadSettings { Device = device, Dtype = dtype });
 
-    /// <summary>Loads a checkpoint to compute with the registers of a path, for tests.</summary>
-    internal static ChatModel Load(
-        string directory, Device device, ScalarType dtype, KernelOptions kernels, KernelPath path, IProgress<LoadProgress>? progress = null, string? template = null)
+    /// <summary>
+    /// Loads a checkpoint. Weights are mapped and read piece by piece, into tensors or into the kernels' own layout, so that loading takes little
+    /// more memory than the model.
+    /// </summary>
+    /// <param name="directory">Its folder.</param>
+    /// <param name="settings">Where to, and how it is to compute.</param>
+    /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
+    public static ChatModel Load(string directory, LoadSettings settings)
     {
         ModelConfig config = ModelConfig.Read(directory);
-        ChatTemplate chat = ChatTemplate.Load(directory, template);
+        ChatTemplate chat = ChatTemplate.Load(directory, settings.Template);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        using WeightFiles files = WeightFiles.Open(directory, progress);
-        bool own = kernels.Enabled && device.type == DeviceType.CPU && dtype == float32;
-        CpuCompute? compute = own ? new CpuCompute(kernels.Weights, kernels.Threads, path) : null;
+        using WeightFiles files = WeightFiles.Open(directory, settings.Progress);
+        bool own = settings.Kernels.Enabled && settings.Device.type == DeviceType.CPU && settings.Dtype == float32;
+        CpuCompute? compute = own ? new CpuCompute(settings.Kernels.Weights, settings.Kernels.Threads, settings.Path) : null;
         try
         {
-            return new ChatModel(directory, config, files, device, dtype, compute) { Template = chat };
+            return new ChatModel(directory, config, files, settings, compute) { Template = chat };
         }
         catch
         {

@@ -55,6 +55,20 @@ internal sealed class WeightSource
         return target.DetachFromDisposeScope();
     }
 
+    /// <summary>The rows of matrices that lie one above the other, to be read where they are mapped.</summary>
+    /// <param name="parts">Name and rows of each.</param>
+    /// <param name="width">Values of a row.</param>
+    /// <exception cref="CheckpointException">One is missing, of another shape, or not floating point.</exception>
+    public WeightRows Rows(IReadOnlyList<(string Name, int Rows)> parts, int width)
+    {
+        WeightPart[] found = [.. parts.Select(p =>
+        {
+            Source source = Find(p.Name, [p.Rows, width]);
+            return new WeightPart(source.File, source.Place.Name, source.Place.Part * p.Rows, p.Rows);
+        })];
+        return new WeightRows(found, width, _files.Read);
+    }
+
     /// <summary>Tensors that the files may hold and this model does not need, by the beginning of their names.</summary>
     public void Skip(string start)
     {

@@ -1,0 +1,27 @@
+using FlowMM.Model.Kernels;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FlowMM.Model;
+
+/// <summary>How a checkpoint is loaded.</summary>
+public sealed record LoadSettings
+{
+    /// <summary>Where it is to run; META: names and shapes are checked and no weight is read. Default: the CPU.</summary>
+    public Device Device { get; init; } = CPU;
+
+    /// <summary>Type to keep weights and cache in. Default f32.</summary>
+    public ScalarType Dtype { get; init; } = ScalarType.Float32;
+
+    /// <summary>How it computes on a CPU in f32.</summary>
+    public KernelOptions Kernels { get; init; } = new();
+
+    /// <summary>Told whenever weights were read, from any thread, one call at a time; null (default) when nobody waits.</summary>
+    public IProgress<LoadProgress>? Progress { get; init; }
+
+    /// <summary>A chat template's file to use instead of the checkpoint's own; null (default) for that.</summary>
+    public string? Template { get; init; }
+
+    /// <summary>The registers that the kernels use, for tests.</summary>
+    internal KernelPath Path { get; init; } = KernelPaths.Available[^1];
+}
