@@ -76,7 +76,7 @@ public static class SiloHosting
         torch.ScalarType dtype = model.DType switch { "bfloat16" => torch.ScalarType.BFloat16, "float16" => torch.ScalarType.Float16, _ => torch.ScalarType.Float32 };
         return ChatModel.Load(model.Path, new LoadSettings
         {
-            Device = torch.device(engine.Device),
+            Devices = [.. (model.Devices.Count > 0 ? model.Devices : [engine.Device]).Select(d => torch.device(d))],
             Dtype = dtype,
             Kernels = new KernelOptions { Enabled = model.Kernels, Weights = Enum.Parse<WeightType>(model.Weights, ignoreCase: true), Threads = engine.Threads },
             Progress = new LoadingLog(logger),
@@ -120,7 +120,7 @@ internal sealed partial class EngineWarmUp(InferenceEngine engine, ILogger<Engin
 {
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        Serving(engine.Model.Name, engine.Model.Digest, engine.Model.Device.ToString());
+        Serving(engine.Model.Name, engine.Model.Digest, string.Join(", ", engine.Model.LayerDevices.Select(d => d.ToString()).Distinct()));
         return Task.CompletedTask;
     }
 

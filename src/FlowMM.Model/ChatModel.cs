@@ -34,7 +34,8 @@ public sealed class ChatModel : IDisposable
             : config.Parts.ImageTokenId;
         DecoderConfig decoder = config.Decoder;
         CacheShape = new CacheShape(decoder.Layers, decoder.QueryHeads, decoder.KvHeads, decoder.HeadDim);
-        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), compute, decoder, device, dtype);
+        LayerDevices = LayerSplit.Of(decoder, settings.Devices);
+        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), compute, decoder, LayerDevices, dtype);
         _vision = config.Vision is null ? null : config.Family.LoadVision(Part, config.Parts);
 
         // A tied head may be in the files all the same, and old ones carry the rotary frequencies.
@@ -85,8 +86,11 @@ public sealed class ChatModel : IDisposable
     /// <summary>Sizes of a session's cache.</summary>
     public CacheShape CacheShape { get; }
 
-    /// <summary>Where it runs.</summary>
+    /// <summary>Where it runs: its vision tower, its embedding, its first layer.</summary>
     public Device Device { get; }
+
+    /// <summary>Where each decoder layer runs and keeps its part of the caches.</summary>
+    public IReadOnlyList<Device> LayerDevices { get; }
 
     /// <summary>Type of weights and cache.</summary>
     public ScalarType Dtype { get; }
@@ -135,6 +139,7 @@ public sealed class ChatModel : IDisposable
     /// <param name="directory">Its folder.</param>
     /// <param name="settings">Where to, and how it is to compute.</param>
     /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
+    /// <exception cref="ArgumentException">The layers cannot be split over the devices.</exception>
     public static ChatModel Load(string directory, LoadSettings settings)
     {
         ModelConfig config = ModelConfig.Read(directory);
@@ -142,7 +147,7 @@ public sealed class ChatModel : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
         using WeightFiles files = WeightFiles.Open(directory, settings.Progress);
-        bool own = settings.Kernels.Enabled && settings.Device.type == DeviceType.CPU && settings.Dtype == float32;
+        bool own = settings.Kernels.Enabled && settings.Devices.All(d => d.type == DeviceType.CPU) && settings.Dtype == float32;
         CpuCompute? compute = own ? new CpuCompute(settings.Kernels.Weights, settings.Kernels.Threads, settings.Path) : null;
         try
         {
@@ -157,10 +162,10 @@ public sealed class ChatModel : IDisposable
 
     /// <summary>Cache memory for many sessions of this model; the caller disposes it after their caches.</summary>
     /// <param name="limit">Bytes that it may take.</param>
-    public KvMemory NewMemory(long limit) => new(CacheShape, [.. Enumerable.Repeat(Device, CacheShape.Layers)], Dtype, limit);
+    public KvMemory NewMemory(long limit) => new(CacheShape, LayerDevices, Dtype, limit);
 
     /// <summary>An empty cache for a new session; the caller disposes it.</summary>
-    public SessionCache NewCache() => new(CacheShape, Device, Dtype);
+    public SessionCache NewCache() => new(CacheShape, LayerDevices, Dtype);
 
     /// <summary>Encodes a picture: [tokens, C], as many tokens as its layout says. The caller, or its scope, disposes the result.</summary>
     /// <param name="image">The preprocessed picture.</param>

@@ -7,8 +7,18 @@ namespace FlowMM.Model;
 /// <summary>How a checkpoint is loaded.</summary>
 public sealed record LoadSettings
 {
-    /// <summary>Where it is to run; META: names and shapes are checked and no weight is read. Default: the CPU.</summary>
-    public Device Device { get; init; } = CPU;
+    /// <summary>
+    /// Where it is to run. Several: its layers are split over them in order, in contiguous runs of about as many weights each; the vision tower
+    /// is on the first. META: names and shapes are checked and no weight is read. Default: the CPU.
+    /// </summary>
+    public IReadOnlyList<Device> Devices { get; init; } = [CPU];
+
+    /// <summary>The first of <see cref="Devices"/>; setting it makes it the only one.</summary>
+    public Device Device
+    {
+        get => Devices[0];
+        init => Devices = [value];
+    }
 
     /// <summary>Type to keep weights and cache in. Default f32.</summary>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;

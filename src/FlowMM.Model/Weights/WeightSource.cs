@@ -26,6 +26,11 @@ internal sealed class WeightSource
         _files.Holding(_layout.Find(names.Probe).Name);
     }
 
+    private WeightSource(WeightSource other, Device device) => (_files, _layout, _device, _dtype) = (other._files, other._layout, device, other._dtype);
+
+    /// <summary>The same tensors for another device.</summary>
+    public WeightSource On(Device device) => new(this, device);
+
     /// <summary>Reads a tensor of a known shape. The caller owns it.</summary>
     /// <exception cref="CheckpointException">It is missing, of another shape, or not floating point.</exception>
     public Tensor Read(string name, params long[] shape)
