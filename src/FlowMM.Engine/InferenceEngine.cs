@@ -301,7 +301,7 @@ public sealed partial class InferenceEngine : IDisposable
     {
         Interlocked.Increment(ref _steps);
         Batch batch = _scheduler.Schedule();
-        if (batch.Decoding.Count < 2 || !_model.RowsAreIndependent || !TryTogether(batch.Decoding))
+        if (batch.Decoding.Count < 2 || !_model.DecodesTogether || !TryTogether(batch.Decoding))
         {
             foreach (Sequence sequence in batch.Decoding)
             {

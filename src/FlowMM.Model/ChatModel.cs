@@ -34,8 +34,10 @@ public sealed class ChatModel : IDisposable
             : config.Parts.ImageTokenId;
         DecoderConfig decoder = config.Decoder;
         CacheShape = new CacheShape(decoder.Layers, decoder.QueryHeads, decoder.KvHeads, decoder.HeadDim);
+        bool together = compute is null && (settings.Together ?? settings.Devices.Any(d => d.type != DeviceType.CPU));
+        DecodesTogether = together || RowsAreIndependent;
         LayerDevices = LayerSplit.Of(decoder, settings.Devices);
-        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), compute, decoder, LayerDevices, dtype);
+        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), compute, decoder, LayerDevices, dtype) { Batched = together };
         _vision = config.Vision is null ? null : config.Family.LoadVision(Part, config.Parts);
 
         // A tied head may be in the files all the same, and old ones carry the rotary frequencies.
@@ -106,6 +108,9 @@ public sealed class ChatModel : IDisposable
     /// library's products do not: their last bits change with the number of rows.
     /// </summary>
     public bool RowsAreIndependent => _compute is not null;
+
+    /// <summary>True when single tokens of several sequences are to be computed in one pass: see <see cref="LoadSettings.Together"/>.</summary>
+    public bool DecodesTogether { get; }
 
     /// <summary>See <see cref="Decoder.HiddenState"/>.</summary>
     internal Action<Tensor>? HiddenState

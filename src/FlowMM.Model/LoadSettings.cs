@@ -26,6 +26,13 @@ public sealed record LoadSettings
     /// <summary>How it computes on a CPU in f32.</summary>
     public KernelOptions Kernels { get; init; } = new();
 
+    /// <summary>
+    /// Whether the tensor library decodes several sequences in one pass, their attention and sampling together. That spares a device calls, but its
+    /// products change their last bits with the number of rows: where two tokens are nearly as probable, who else runs may decide. Null (default):
+    /// where not all devices are the CPU. The kernels of the CPU always do, without that price.
+    /// </summary>
+    public bool? Together { get; init; }
+
     /// <summary>Told whenever weights were read, from any thread, one call at a time; null (default) when nobody waits.</summary>
     public IProgress<LoadProgress>? Progress { get; init; }
 

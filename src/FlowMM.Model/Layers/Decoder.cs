@@ -47,6 +47,9 @@ internal sealed class Decoder : IDisposable
             : new KernelDecoding(compute, config, [.. _layers.Select(l => l.ForDecoding())], _embedding.Packed!, (_head ?? _embedding).Packed!, _norm, _stages[0].Rope);
     }
 
+    /// <summary>True: the tensor library computes the attention of single tokens together, see <see cref="BatchedAttention"/>.</summary>
+    public bool Batched { get; init; }
+
     /// <summary>Decoding steps of the kernels; null when the tensor library computes.</summary>
     public KernelDecoding? Decoding { get; }
 
@@ -69,7 +72,7 @@ internal sealed class Decoder : IDisposable
         foreach (Stage stage in _stages)
         {
             x = x.to(stage.Device);
-            ForwardPass pass = new(chunks, stage.Rope, stage.Device, x.dtype);
+            ForwardPass pass = new(chunks, stage.Rope, stage.Device, x.dtype, Batched);
             foreach (DecoderLayer layer in stage.Layers)
             {
                 using var scope = NewDisposeScope();
