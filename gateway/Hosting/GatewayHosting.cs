@@ -69,6 +69,7 @@ public static class GatewayHosting
         services.AddSingleton<TenantResolver>();
         services.AddSingleton(provider => new ResumedStream(
             provider.GetRequiredService<IOptions<FailoverOptions>>(), provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<ResumedStream>>()));
+        services.AddSingleton<ClusterNodes>();
         services.AddSingleton<ClusterConnection>();
         services.AddHostedService(provider => provider.GetRequiredService<ClusterConnection>());
         services.AddGrpc(grpc =>

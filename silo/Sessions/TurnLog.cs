@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using FlowMM.Abstractions;
+using FlowMM.Silo.Store;
 
 namespace FlowMM.Silo.Sessions;
 
@@ -61,6 +62,19 @@ internal sealed class TurnLog(string turnId, string digest)
 
             await _more.Task.WaitAsync(cancellationToken);
         }
+    }
+
+    /// <summary>What a turn that is committed tells, text from <paramref name="offset"/> on.</summary>
+    public static IEnumerable<TurnEvent> Told(TurnRecord done, long offset)
+    {
+        yield return new TurnAccepted { TurnId = done.Accepted.TurnId };
+        TextDelta whole = new() { Offset = 0, Text = done.Turn.Text, Tokens = done.Turn.Usage.CompletionTokens };
+        if (whole.Text.Length > 0 && From(whole, offset) is TurnEvent rest)
+        {
+            yield return rest;
+        }
+
+        yield return new TurnFinished { Turn = done.Turn };
     }
 
     /// <summary>The part of an event that lies at or after <paramref name="offset"/>, or null.</summary>

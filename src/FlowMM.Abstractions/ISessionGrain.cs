@@ -4,12 +4,6 @@ namespace FlowMM.Abstractions;
 [Alias("flowmm.ISessionGrain")]
 public interface ISessionGrain : IGrainWithStringKey
 {
-    /// <summary>Creates the session durably; the same spec again answers as the first time.</summary>
-    /// <param name="spec">What it is created with.</param>
-    /// <param name="cancellationToken">Stops waiting, not the creation.</param>
-    [Alias("Create")]
-    Task<SessionInfo> Create(SessionSpec spec, CancellationToken cancellationToken);
-
     /// <summary>
     /// Runs a turn, joins it when it runs already, or answers from the record when it is finished. A caller that stops
     /// listening does not stop the turn; <see cref="Cancel"/> does.
