@@ -78,16 +78,18 @@ internal static class RequestReader
 
     public static (int Skip, int Take) Page(string token, int size)
     {
-        if (size is < 0 or > MaxPage)
-        {
-            throw Refuse($"page_size must be 0 to {MaxPage}");
-        }
-
         int skip = 0;
         bool known = token.Length == 0
             || (int.TryParse(token, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out skip) && skip > 0);
-        return known ? (skip, size == 0 ? DefaultPage : size) : throw Refuse("page_token is not one that this service gave");
+        return known ? (skip, PageSize(size)) : throw Refuse("page_token is not one that this service gave");
     }
+
+    public static int PageSize(int size) => size switch
+    {
+        < 0 or > MaxPage => throw Refuse($"page_size must be 0 to {MaxPage}"),
+        0 => DefaultPage,
+        _ => size,
+    };
 
     public static string Text(string text, string field, GatewayOptions limits)
     {

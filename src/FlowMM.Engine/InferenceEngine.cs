@@ -58,8 +58,17 @@ public sealed partial class InferenceEngine : IDisposable
     /// <summary>The model that it runs.</summary>
     public ChatModel Model => _model;
 
+    /// <summary>How the device is shared.</summary>
+    public EngineOptions Options => _options;
+
     /// <summary>Turns that wait or run.</summary>
     public int Load => Volatile.Read(ref _queued);
+
+    /// <summary>Turns that run.</summary>
+    public int Running => _scheduler.Running;
+
+    /// <summary>SHA-256 of the pictures whose features are kept, hexadecimal.</summary>
+    public IEnumerable<string> Pictures => _runner.Pictures.Hashes;
 
     /// <summary>Sessions on the device or in host memory.</summary>
     public int ResidentSessions => _sessions.Published;
@@ -292,7 +301,7 @@ public sealed partial class InferenceEngine : IDisposable
     {
         Interlocked.Increment(ref _steps);
         Batch batch = _scheduler.Schedule();
-        if (batch.Decoding.Count < 2 || !_model.RowsAreIndependent || !TryTogether(batch.Decoding))
+        if (batch.Decoding.Count < 2 || !_model.DecodesTogether || !TryTogether(batch.Decoding))
         {
             foreach (Sequence sequence in batch.Decoding)
             {

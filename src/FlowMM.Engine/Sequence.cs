@@ -47,6 +47,9 @@ internal sealed class Sequence
     /// <summary>Identities of their tokens: what the cache is to hold before the answer.</summary>
     public long[] Wanted { get; }
 
+    /// <summary>Identities of what the cache may hold of the turn already: <see cref="Wanted"/>, and the answer as far as it was said before.</summary>
+    public long[] Known => CanRecall ? [.. Wanted, .. Input.Progress.Ids.Select(id => (long)id)] : Wanted;
+
     /// <summary>Names of the first run's fronts.</summary>
     public string[] Fronts { get; }
 
@@ -107,20 +110,37 @@ internal sealed class Sequence
 
     public ChannelReader<EngineEvent> Events => _events.Reader;
 
+    /// <summary>The next token, when it was said before.</summary>
+    private int? Said => _answer.Count < Input.Progress.Ids.Count ? Input.Progress.Ids[_answer.Count] : null;
+
+    // Scores, and the queries that a long answer is merged by, come of computing: without them every token is computed again.
+    private bool CanRecall => Input.Sampling.Logprobs is null && Input.Prompt.Merging is null or { Method: "full" };
+
     public void Start() => _started = Stopwatch.GetTimestamp();
 
-    /// <summary>Chooses a token.</summary>
+    /// <summary>Takes tokens that were said before and that the cache holds, and the one after them.</summary>
+    /// <param name="held">How many the cache holds; fewer than were said.</param>
+    /// <param name="endIds">Ids that end an answer.</param>
+    public void Recall(int held, IReadOnlySet<int> endIds)
+    {
+        for (int i = 0; i <= held && !Ended; i++)
+        {
+            Push(Input.Progress.Ids[i], endIds, contextFull: false);
+        }
+    }
+
+    /// <summary>Chooses a token; one that was said before is said again.</summary>
     /// <param name="logits">[V]; overwritten.</param>
     /// <param name="position">Its logical index.</param>
     public int Choose(Span<float> logits, int position)
     {
         if (Input.Sampling.Logprobs is not int top)
         {
-            return Sampler.Choose(logits, position);
+            return Said ?? Sampler.Choose(logits, position);
         }
 
         float[] raw = logits.ToArray();
-        int chosen = Sampler.Choose(logits, position);
+        int chosen = Said ?? Sampler.Choose(logits, position);
         _scores.Add(TokenScores.Of(raw, chosen, top));
         return chosen;
     }
@@ -150,11 +170,11 @@ internal sealed class Sequence
         }
     }
 
-    /// <summary>Ends it with what it has when it was cancelled or its time has passed.</summary>
+    /// <summary>Ends it with what it has when it was cancelled or its time has passed; never with less than was said before.</summary>
     public void EndWhenAsked()
     {
         bool late = Input.Timeout is { } timeout && _time.GetElapsedTime(_arrived) >= timeout;
-        if (!Ended && (Cancelled || late))
+        if (!Ended && Said is null && (Cancelled || late))
         {
             End(Cancelled ? FinishReason.Cancelled : FinishReason.DeadlineExceeded, _answer.Count);
         }

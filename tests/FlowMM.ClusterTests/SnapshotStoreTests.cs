@@ -120,7 +120,7 @@ public sealed class SnapshotStoreTests : IDisposable
         using StoreProbe patient = new(_redis.Connection);
         await patient.Blobs.Put(blob, 0, new byte[10], CancellationToken.None);
         await patient.Blobs.Keep(blob, Key.Session, null);
-        using StoreSweeper sweeper = new(patient.Redis, patient.Blobs, Options.Create(new StoreSettings()), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
+        using StoreSweeper sweeper = new(patient.Redis, patient.Blobs, new SessionIndex(patient.Redis), Options.Create(new StoreSettings()), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
         Assert.Equal(0, await sweeper.Sweep(CancellationToken.None));
         Assert.NotNull(await patient.Blobs.Read(blob, 0, 10, CancellationToken.None));
     }
@@ -140,7 +140,7 @@ public sealed class SnapshotStoreTests : IDisposable
 
     private async Task<int> Sweep()
     {
-        using StoreSweeper sweeper = new(_store.Redis, _store.Blobs, Options.Create(Quick), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
+        using StoreSweeper sweeper = new(_store.Redis, _store.Blobs, new SessionIndex(_store.Redis), Options.Create(Quick), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
         return await sweeper.Sweep(CancellationToken.None);
     }
 

@@ -19,7 +19,7 @@ namespace FlowMM.UnitTests.Engine;
 public sealed class BatchPropertyTests
 {
     private static readonly Lazy<ChatModel> Narrow = new(() =>
-        ChatModel.Load(TinyModel.Directory, CPU, float32, new KernelOptions { Weights = WeightType.Int8 }));
+        ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = new KernelOptions { Weights = WeightType.Int8 } }));
 
     [Property]
     public Task Generate_InAnyCompany_GivesTheIdsOfAlone(Load load) => Compare(TinyModel.Model, load);

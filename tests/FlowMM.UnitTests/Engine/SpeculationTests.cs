@@ -4,7 +4,6 @@ using FlowMM.Model;
 using FlowMM.UnitTests.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
-using static TorchSharp.torch;
 
 namespace FlowMM.UnitTests.Engine;
 
@@ -39,7 +38,7 @@ public sealed class SpeculationTests
     [Fact]
     public async Task Generate_WithoutKernels_DraftsNothing()
     {
-        using ChatModel library = ChatModel.Load(TinyModel.Directory, CPU, float32, new KernelOptions { Enabled = false });
+        using ChatModel library = ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = new KernelOptions { Enabled = false } });
         (EndEvent end, _) = await Run(library, 0, "full", 40, 8);
         Assert.Equal(0, end.Usage.DraftedTokens);
     }

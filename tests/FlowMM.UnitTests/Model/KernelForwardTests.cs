@@ -94,7 +94,7 @@ public sealed class KernelForwardTests
         Assert.Null(library.Weights);
         foreach (KernelPath path in KernelPaths.Available)
         {
-            using ChatModel model = ChatModel.Load(TinyModel.Directory, CPU, float32, new KernelOptions { Threads = 2 }, path);
+            using ChatModel model = ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = new KernelOptions { Threads = 2 }, Path = path });
             using Tensor logits = Decoded(model);
             Assert.InRange((logits - expected).abs().max().item<float>(), 0, 2e-4f);
         }
@@ -141,7 +141,7 @@ public sealed class KernelForwardTests
         Assert.InRange((GC.GetAllocatedBytesForCurrentThread() - before) / 100, 0, 8192);
     }
 
-    private static ChatModel Load(KernelOptions options) => ChatModel.Load(TinyModel.Directory, CPU, float32, options);
+    private static ChatModel Load(KernelOptions options) => ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = options });
 
     /// <summary>A cache of random tokens, merged if options say so; the caller disposes it.</summary>
     private static SessionCache Filled(ChatModel model, int tokens, MergingPlanOptions? merging)
