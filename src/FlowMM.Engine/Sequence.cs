@@ -30,6 +30,11 @@ internal sealed class Sequence
         _stop = new StopMatcher(input.Sampling.Stop);
         Sampler = new Sampler(input.Sampling);
         Sampler.Saw(input.Prompt.Ids);
+        if (input.Sampling.SpeculateTokens > 0)
+        {
+            Lookup = new PromptLookup(input.Sampling.SpeculateTokens, input.Sampling.SpeculateNgram);
+            Array.ForEach(Runs, r => Lookup.Saw(r.Ids));
+        }
 
         // Never full: at most one event a token, and the end.
         _events = Channel.CreateBounded<EngineEvent>(new BoundedChannelOptions(input.Sampling.MaxTokens + 2) { SingleReader = true });
@@ -65,6 +70,9 @@ internal sealed class Sequence
     public IReadOnlyDictionary<string, ProcessedImage> Images { get; }
 
     public Sampler Sampler { get; }
+
+    /// <summary>Drafts the answer; null when that was not asked for.</summary>
+    public PromptLookup? Lookup { get; }
 
     public ResidentSession? Resident { get; set; }
 
@@ -130,11 +138,11 @@ internal sealed class Sequence
         }
     }
 
-    /// <summary>Chooses the token that follows what the cache holds; one that was said before is said again.</summary>
+    /// <summary>Chooses a token; one that was said before is said again.</summary>
     /// <param name="logits">[V]; overwritten.</param>
-    public int Choose(Span<float> logits)
+    /// <param name="position">Its logical index.</param>
+    public int Choose(Span<float> logits, int position)
     {
-        int position = Resident!.Cache.LogicalLength;
         if (Input.Sampling.Logprobs is not int top)
         {
             return Said ?? Sampler.Choose(logits, position);
@@ -158,6 +166,7 @@ internal sealed class Sequence
 
         _answer.Add(id);
         Sampler.Saw([id]);
+        Lookup?.Saw([id]);
         string text = _stop.Append(_detokenizer.Append(id));
         _events.Writer.TryWrite(new TokenEvent(id, text));
         if (_stop.Stopped)
@@ -239,6 +248,8 @@ internal sealed class Sequence
             TimeToFirstTokenMs = (before?.TimeToFirstTokenMs ?? 0) + (begun ? 0 : Stopwatch.GetElapsedTime(_accepted, first).TotalMilliseconds),
             PrefillMs = (before?.PrefillMs ?? 0) + prefill,
             DecodeMs = (before?.DecodeMs ?? 0) + Stopwatch.GetElapsedTime(first, now).TotalMilliseconds,
+            DraftedTokens = (before?.DraftedTokens ?? 0) + (Lookup?.Drafted ?? 0),
+            AcceptedTokens = (before?.AcceptedTokens ?? 0) + (Lookup?.Accepted ?? 0),
         };
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using FlowMM.EndToEndTests.Testing;
+using FlowMM.Testing;
 using Xunit;
 
 namespace FlowMM.EndToEndTests;
@@ -44,7 +45,7 @@ public sealed class TextEvalTests
         string json = Path.Combine(folder.Path, "figures.json");
         (int exit, _, string errors) = await RunningProgram.RunAsync(
             Flowmm.Program,
-            ["eval", "--model", await TextModel.CheckpointAsync(), option, Path.Combine(TextModel.Eval, file), "--limit", "1", "--methods", methods, "--budgets", budgets, "--json", json]);
+            ["eval", "--model", TextCheckpoint.Folder, option, Path.Combine(TextCheckpoint.Eval, file), "--limit", "1", "--methods", methods, "--budgets", budgets, "--json", json]);
         Assert.True(exit == 0, errors);
         return JsonDocument.Parse(await File.ReadAllBytesAsync(json)).RootElement;
     }

@@ -99,7 +99,7 @@ public static class BenchCommand
         int threads = settings.Kernels.Threads > 0 ? settings.Kernels.Threads : Environment.ProcessorCount;
         set_num_threads(threads);
         double bandwidth = MemoryBandwidth.Read(threads);
-        using ChatModel model = ChatModel.Load(settings.Model, CPU, float32, settings.Kernels);
+        using ChatModel model = ChatModel.Load(settings.Model, new LoadSettings { Kernels = settings.Kernels });
         BenchReport report = new(model, settings, threads, bandwidth);
         ModelBench bench = new(model, settings.Rounds);
         report.Begin();
