@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using FlowMM.KvCache;
 using FlowMM.Model;
 using TorchSharp;
@@ -14,6 +13,9 @@ namespace FlowMM.Engine;
 internal sealed class StepRunner(ChatModel model, EngineOptions options, ResidentSessions sessions) : IDisposable
 {
     private readonly SessionCompressor _compressor = new();
+
+    // Where rows depend on each other anyhow, and the host would wait for every row of logits.
+    private readonly bool _samplesThere = model.DecodesTogether && !model.RowsAreIndependent;
 
     /// <summary>Encoded pictures, for every prompt that shows them.</summary>
     public PictureFeatures Pictures { get; } = new(options.PictureCacheBytes);
@@ -35,11 +37,11 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        Tensor logits = model.Forward([.. sequences.Select(Next)]).cpu(); // [n, V]
+        StepLogits logits = new(model.Forward([.. sequences.Select(Next)]), sequences, _samplesThere); // [n, V]
         for (int i = 0; i < sequences.Count; i++)
         {
             (Sequence sequence, int row) = (sequences[i], i);
-            finish(sequence, () => Choose(sequence, Row(logits, row)));
+            finish(sequence, () => Choose(sequence, logits, row));
         }
     }
 
@@ -63,7 +65,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
                 Observer = sequence.Merging.Prompt(cache, run),
                 SegmentStart = offset,
             },
-        ]).cpu(); // [1, V]
+        ]); // [1, V]
         sequence.Resident.Feed(run.Identities().Skip(offset).Take(length));
         bool first = sequence.Resident.Fed.Count == sequence.Runs[0].Ids.Count;
         bool ends = prefill.Ends(length);
@@ -78,7 +80,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
         }
 
         sequence.ReplayMs += history ? Stopwatch.GetElapsedTime(began).TotalMilliseconds : 0;
-        return sequence.Prefill is null ? sequence.Choose(Row(logits, 0)) : null;
+        return sequence.Prefill is null ? new StepLogits(logits, [sequence], _samplesThere).Choose(0) : null;
     }
 
     private static SequenceChunk Next(Sequence sequence)
@@ -93,13 +95,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
         };
     }
 
-    private static Span<float> Row(Tensor logits, int row)
-    {
-        int width = (int)logits.shape[1];
-        return MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(row * width, width);
-    }
-
-    private static int Choose(Sequence sequence, Span<float> logits)
+    private static int Choose(Sequence sequence, StepLogits logits, int row)
     {
         ResidentSession resident = sequence.Resident!;
         resident.Feed([sequence.Last!.Value]);
@@ -108,7 +104,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
             resident.Frozen = resident.Cache.Segments.Tokens;
         }
 
-        return sequence.Choose(logits);
+        return logits.Choose(row);
     }
 
     private static void EndRun(Sequence sequence, TokenRun run, bool history)
