@@ -80,6 +80,8 @@ internal static class ResponseWriter
         PrefillMs = usage.PrefillMs,
         DecodeMs = usage.DecodeMs,
         CachedTokens = usage.CachedTokens,
+        DraftedTokens = usage.DraftedTokens,
+        AcceptedTokens = usage.AcceptedTokens,
     };
 
     private static Provenance Provenance(Records.Provenance provenance) => new()

@@ -38,7 +38,8 @@ internal static class ErrorTranslation
         _ => null,
     };
 
-    private static bool IsInterruption(Exception exception) => exception is
+    /// <summary>True when a call did not come to its end because of a node or the way to it; whether it took effect is not known.</summary>
+    public static bool IsInterruption(Exception exception) => exception is
         TimeoutException or
         OrleansMessageRejectionException or // among them SiloUnavailableException
         ClientNotAvailableException or

@@ -64,6 +64,9 @@ internal sealed partial class SessionGrain(
         }
     }
 
+    public Task<long?> Reached(string turnId, CancellationToken cancellationToken) =>
+        Task.FromResult(_running?.TurnId == turnId ? _running.Reached : (long?)null);
+
     public async Task<SessionInfo> Get(CancellationToken cancellationToken) => Describe(await Require());
 
     public async Task<TurnPage> ListTurns(int skip, int take, CancellationToken cancellationToken)

@@ -19,11 +19,15 @@ internal sealed class TurnLog(string turnId, string digest)
 
     public string Digest { get; } = digest;
 
+    /// <summary>Characters of the answer so far.</summary>
+    public long Reached { get; private set; }
+
     public CancellationTokenSource Cancellation { get; } = new();
 
     public void Add(TurnEvent happened)
     {
         _events.Add(happened);
+        Reached = happened is TextDelta delta ? delta.Offset + delta.Text.Length : Reached;
         Wake();
     }
 

@@ -10,32 +10,33 @@ namespace FlowMM.Engine;
 internal sealed class StepLogits
 {
     private readonly Tensor _logits;
-    private readonly IReadOnlyList<Sequence> _sequences;
+    private readonly (SamplingPlan Plan, long Position)[] _plans;
     private readonly int[] _there;
-    private readonly long[] _positions;
     private int[]? _ids;
 
-    /// <param name="logits">[n, V] f32, of the current dispose scope.</param>
-    /// <param name="sequences">One a row; their caches hold what the logits follow.</param>
+    /// <param name="logits">[rows, V] f32, of the current dispose scope.</param>
+    /// <param name="sequences">Their owners; a row each when <paramref name="there"/>, and their caches hold what it follows.</param>
     /// <param name="there">True: tokens that need nothing but logits are chosen where these are.</param>
     public StepLogits(Tensor logits, IReadOnlyList<Sequence> sequences, bool there)
     {
-        (_logits, _sequences) = (logits, sequences);
+        _logits = logits;
         _there = [.. Enumerable.Range(0, sequences.Count).Where(i => there && TensorSampler.Takes(sequences[i].Input.Sampling))];
-        _positions = [.. _there.Select(i => (long)sequences[i].Resident!.Cache.LogicalLength)];
+        _plans = [.. _there.Select(i => (sequences[i].Input.Sampling, (long)sequences[i].Resident!.Cache.LogicalLength))];
     }
 
-    /// <summary>The token that follows a row's sequence.</summary>
-    public int Choose(int row)
+    /// <summary>The token that follows a row.</summary>
+    /// <param name="sequence">Whose row it is.</param>
+    /// <param name="row">The row.</param>
+    /// <param name="position">The token's logical index.</param>
+    public int Choose(Sequence sequence, int row, int position)
     {
         int place = Array.IndexOf(_there, row);
-        return place < 0 ? _sequences[row].Choose(Row(row)) : _sequences[row].Chosen((_ids ??= Ids())[place]);
+        return place < 0 ? sequence.Choose(Row(row), position) : sequence.Chosen((_ids ??= Ids())[place]);
     }
 
     /// <summary>A row on the host, [V], to be overwritten.</summary>
     private Span<float> Row(int row) => MemoryMarshal.Cast<byte, float>(_logits.narrow(0, row, 1).cpu().bytes);
 
     private int[] Ids() => TensorSampler.Choose(
-        _there.Length == _sequences.Count ? _logits : _logits.index_select(0, tensor(_there, device: _logits.device)),
-        [.. _there.Select((row, i) => (_sequences[row].Input.Sampling, _positions[i]))]);
+        _there.Length == _logits.shape[0] ? _logits : _logits.index_select(0, tensor(_there, device: _logits.device)), _plans);
 }
