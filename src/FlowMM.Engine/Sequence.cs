@@ -154,6 +154,9 @@ internal sealed class Sequence
         return chosen;
     }
 
+    /// <summary>The token to go on with where one was chosen by its logits alone: one that was said before is said again.</summary>
+    public int Chosen(int id) => Said ?? id;
+
     /// <summary>Takes a generated token; ends the sequence when it is the last.</summary>
     public void Push(int id, IReadOnlySet<int> endIds, bool contextFull)
     {
@@ -168,7 +171,7 @@ internal sealed class Sequence
         Sampler.Saw([id]);
         Lookup?.Saw([id]);
         string text = _stop.Append(_detokenizer.Append(id));
-        _events.Writer.TryWrite(new TokenEvent(id, text));
+        _events.Writer.TryWrite(new TokenEvent(id, text, Input.Sampling.Logprobs is null ? null : _scores[^1]));
         if (_stop.Stopped)
         {
             End(FinishReason.Stop, _answer.Count);

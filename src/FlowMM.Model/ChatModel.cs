@@ -282,7 +282,7 @@ public sealed class ChatModel : IDisposable
     {
         long row = -1;
         long[] last = [.. chunks.Select(c => row += c.TokenIds.Length)];
-        return last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
+        return last.Length == x.shape[0] ? x : last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
     }
 
     /// <summary>Layers that ran have appended, later ones have not: all go back to where they were.</summary>

@@ -13,6 +13,7 @@ internal sealed class EvalArguments
     private const int UsualAnswerTokens = 512;
 
     private readonly Option<string?> _model = new("--model") { Description = "Folder of the checkpoint. Default: models/tiny, here or above.", HelpName = "DIR" };
+    private readonly Option<string> _weights = WeightOption.Create();
     private readonly Option<string?> _data = new("--data") { Description = "Folder of the evaluation sets. Default: eval in the checkpoint's folder.", HelpName = "DIR" };
     private readonly Option<string?> _sets = new("--sets") { Description = "Sets to run, separated by commas. Default: all.", HelpName = "A,B" };
     private readonly Option<int?> _limit = new("--limit") { Description = "Most conversations of a set.", HelpName = "N" };
@@ -38,7 +39,7 @@ internal sealed class EvalArguments
         AtLeast(_samples, 0);
         AtLeast(_combine, 1);
         AtLeast(_answerTokens, 1);
-        foreach (Option option in (Option[])[_model, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _mileBench, _tasks, _combine, _answerTokens, _compare, _within, _json, _html, _markdown])
+        foreach (Option option in (Option[])[_model, _weights, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _mileBench, _tasks, _combine, _answerTokens, _compare, _within, _json, _html, _markdown])
         {
             command.Add(option);
         }
@@ -52,6 +53,7 @@ internal sealed class EvalArguments
         EvalSettings settings = new()
         {
             Model = checkpoint,
+            Weights = WeightOption.Parse(parsed.GetValue(_weights)!),
             Data = parsed.GetValue(_data) ?? Path.Combine(checkpoint, "eval"),
             Sets = Words(parsed.GetValue(_sets)),
             Limit = parsed.GetValue(_limit),
