@@ -171,7 +171,7 @@ internal sealed class Sequence
         Sampler.Saw([id]);
         Lookup?.Saw([id]);
         string text = _stop.Append(_detokenizer.Append(id));
-        _events.Writer.TryWrite(new TokenEvent(id, text, Input.Sampling.Logprobs is null ? null : _scores[^1]));
+        _events.Writer.TryWrite(new TokenEvent(id, text, Input.Sampling.Logprobs is null ? null : _scores[_answer.Count - 1]));
         if (_stop.Stopped)
         {
             End(FinishReason.Stop, _answer.Count);
