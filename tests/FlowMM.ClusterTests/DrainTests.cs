@@ -52,8 +52,9 @@ public sealed class DrainTests
         await Task.Delay(100);
         stopping.Terminate();
         Assert.Equal(1, await stopping.Exit(Bound));
-        Assert.Equal(text, Assert.Single((await cluster.Client.ListTurnsAsync(new() { SessionId = session })).Turns).Text);
-        Assert.Equal("yellow", (await cluster.Ask(session, "What colour is the image?")).Text);
+        GenerateRequest again = Album.Turn(session, "again", "What colour is the image?", pictures: false);
+        Assert.Equal("yellow", (await cluster.Persist(again)).Text);
+        Assert.Equal([text, "yellow"], (await cluster.Client.ListTurnsAsync(new() { SessionId = session })).Turns.Select(t => t.Text));
     }
 
     [Fact]
