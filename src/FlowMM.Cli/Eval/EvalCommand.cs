@@ -29,6 +29,11 @@ public static class EvalCommand
     private static int Run(EvalSettings settings, CancellationToken cancellationToken)
     {
         NativeThreads.WaitPassively();
+        if (settings.Weights is { Count: > 0 } weights)
+        {
+            return WeightsRun.Run(settings, weights, cancellationToken);
+        }
+
         if (settings.Text is not null || settings.Needles is not null)
         {
             using ChatModel reader = ChatModel.Load(settings.Model, CPU, float32);

@@ -1,3 +1,5 @@
+using FlowMM.Model;
+
 namespace FlowMM.Cli.Eval;
 
 /// <summary>What <c>flowmm eval</c> is to do.</summary>
@@ -26,6 +28,9 @@ internal sealed record EvalSettings
 
     /// <summary>A text, or a file of passages.</summary>
     public string? Text { get; init; }
+
+    /// <summary>Narrower weights to hold against f32 on the text; null or empty: none.</summary>
+    public IReadOnlyList<WeightType>? Weights { get; init; }
 
     /// <summary>A file of texts with questions.</summary>
     public string? Needles { get; init; }
