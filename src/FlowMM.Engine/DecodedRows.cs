@@ -1,7 +1,5 @@
-using System.Runtime.InteropServices;
 using FlowMM.KvCache;
 using FlowMM.Model;
-using static TorchSharp.torch;
 
 namespace FlowMM.Engine;
 
@@ -10,7 +8,7 @@ namespace FlowMM.Engine;
 /// long as the sampler picks the same tokens; what comes after is taken back from the cache. So the tokens are those of single steps: every
 /// row's logits are, and sampling is a function of seed and position.
 /// </summary>
-internal sealed class DecodedRows(Sequence sequence, SequenceChunk chunk, Tensor logits, int first)
+internal sealed class DecodedRows(Sequence sequence, SequenceChunk chunk, StepLogits logits, int first)
 {
     /// <summary>
     /// The tokens that follow, each chosen once the one before it was pushed to the sequence. To be enumerated once and to its end: the cache
@@ -22,7 +20,7 @@ internal sealed class DecodedRows(Sequence sequence, SequenceChunk chunk, Tensor
         for (bool holds = true; holds;)
         {
             sequence.Resident!.Feed(chunk.TokenIds.Span[taken++]);
-            int token = sequence.Choose(Row(logits, first + taken - 1), before + taken);
+            int token = logits.Choose(sequence, first + taken - 1, before + taken);
             holds = taken < fed && chunk.TokenIds.Span[taken] == token;
             if (!holds)
             {
@@ -36,13 +34,6 @@ internal sealed class DecodedRows(Sequence sequence, SequenceChunk chunk, Tensor
                 holds = false;
             }
         }
-    }
-
-    /// <summary>The logits of a row, which may be overwritten.</summary>
-    public static Span<float> Row(Tensor logits, int row)
-    {
-        int width = (int)logits.shape[1];
-        return MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(row * width, width);
     }
 
     /// <summary>Takes back what was fed beyond the first tokens, and merges a tail that has become too long: no draft reaches beyond that.</summary>

@@ -145,6 +145,9 @@ internal sealed class Sequence
         return chosen;
     }
 
+    /// <summary>The token to go on with where one was chosen by its logits alone: one that was said before is said again.</summary>
+    public int Chosen(int id) => Said ?? id;
+
     /// <summary>Takes a generated token; ends the sequence when it is the last.</summary>
     public void Push(int id, IReadOnlySet<int> endIds, bool contextFull)
     {

@@ -17,6 +17,9 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
 
     private readonly SessionCompressor _compressor = new();
 
+    // Where rows depend on each other anyhow, and the host would wait for every row of logits.
+    private readonly bool _samplesThere = model.DecodesTogether && !model.RowsAreIndependent;
+
     /// <summary>Encoded pictures, for every prompt that shows them.</summary>
     public PictureFeatures Pictures { get; } = new(options.PictureCacheBytes);
 
@@ -47,7 +50,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
 
         try
         {
-            Tensor logits = model.Forward(chunks).cpu(); // [rows, V]
+            StepLogits logits = new(model.Forward(chunks), sequences, _samplesThere); // [rows, V]
             int row = 0;
             for (int i = 0; i < chunks.Length; i++)
             {
@@ -80,8 +83,9 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
                 Pictures = run.Within(offset, length),
                 Observer = sequence.Merging.Prompt(cache, run),
                 SegmentStart = offset,
+                Generated = run.Images.Count == 0,
             },
-        ]).cpu(); // [1, V]
+        ]); // [1, V]
         sequence.Resident.Feed(run.Identities().Skip(offset).Take(length));
         bool first = sequence.Resident.Fed.Count == sequence.Runs[0].Ids.Count;
         bool ends = prefill.Ends(length);
@@ -96,7 +100,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
         }
 
         sequence.ReplayMs += history ? Stopwatch.GetElapsedTime(began).TotalMilliseconds : 0;
-        return sequence.Prefill is null ? sequence.Choose(DecodedRows.Row(logits, 0), cache.LogicalLength) : null;
+        return sequence.Prefill is null ? new StepLogits(logits, [sequence], _samplesThere).Choose(sequence, 0, cache.LogicalLength) : null;
     }
 
     /// <summary>A sequence's last token and a draft of at most <paramref name="spare"/> tokens.</summary>

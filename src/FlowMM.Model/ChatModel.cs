@@ -282,7 +282,7 @@ public sealed class ChatModel : IDisposable
     {
         long row = -1;
         long[] last = [.. chunks.Select(c => row += c.TokenIds.Length)];
-        return last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
+        return last.Length == x.shape[0] ? x : last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
     }
 
     /// <summary>Layers that ran have appended, later ones have not: all go back to where they were.</summary>
@@ -315,7 +315,7 @@ public sealed class ChatModel : IDisposable
 
         // A lone image token without a row is one that was sampled: it is embedded like any other.
         long given = chunk.ImageRows?.shape[0] ?? 0;
-        bool matches = given == images || (chunk.ImageRows is null && (chunk.TokenIds.Length == 1 || chunk.Stepwise));
+        bool matches = given == images || (chunk.ImageRows is null && (chunk.TokenIds.Length == 1 || chunk.Stepwise || chunk.Generated));
         bool placed = given == 0 || _config.Decoder.Rope.Sections is null || given == chunk.Pictures.Sum(p => Inside(p, chunk.TokenIds.Length));
         if (chunk.Stepwise && (!RowsAreIndependent || chunk.ImageRows is not null || chunk.Pictures.Count > 0))
         {

@@ -8,6 +8,9 @@ internal sealed record EvalSettings
     /// <summary>Folder of the checkpoint.</summary>
     public required string Model { get; init; }
 
+    /// <summary>What the kernels keep its matrices in.</summary>
+    public WeightType Weights { get; init; }
+
     /// <summary>Folder of the sets.</summary>
     public required string Data { get; init; }
 
@@ -29,8 +32,8 @@ internal sealed record EvalSettings
     /// <summary>A text, or a file of passages.</summary>
     public string? Text { get; init; }
 
-    /// <summary>Narrower weights to hold against f32 on the text; null or empty: none.</summary>
-    public IReadOnlyList<WeightType>? Weights { get; init; }
+    /// <summary>True to hold narrow weights against f32 on the text.</summary>
+    public bool AgainstF32 { get; init; }
 
     /// <summary>A file of texts with questions.</summary>
     public string? Needles { get; init; }
