@@ -83,6 +83,7 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
                 Pictures = run.Within(offset, length),
                 Observer = sequence.Merging.Prompt(cache, run),
                 SegmentStart = offset,
+                Generated = run.Images.Count == 0,
             },
         ]); // [1, V]
         sequence.Resident.Feed(run.Identities().Skip(offset).Take(length));

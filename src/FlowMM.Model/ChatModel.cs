@@ -315,7 +315,7 @@ public sealed class ChatModel : IDisposable
 
         // A lone image token without a row is one that was sampled: it is embedded like any other.
         long given = chunk.ImageRows?.shape[0] ?? 0;
-        bool matches = given == images || (chunk.ImageRows is null && (chunk.TokenIds.Length == 1 || chunk.Stepwise));
+        bool matches = given == images || (chunk.ImageRows is null && (chunk.TokenIds.Length == 1 || chunk.Stepwise || chunk.Generated));
         bool placed = given == 0 || _config.Decoder.Rope.Sections is null || given == chunk.Pictures.Sum(p => Inside(p, chunk.TokenIds.Length));
         if (chunk.Stepwise && (!RowsAreIndependent || chunk.ImageRows is not null || chunk.Pictures.Count > 0))
         {

@@ -28,6 +28,11 @@ public static class EvalCommand
     private static int Run(EvalSettings settings, CancellationToken cancellationToken)
     {
         NativeThreads.WaitPassively();
+        if (settings.AgainstF32)
+        {
+            return WeightsRun.Run(settings, cancellationToken);
+        }
+
         if (settings.Text is not null || settings.Needles is not null)
         {
             using ChatModel reader = Load(settings);

@@ -32,6 +32,9 @@ internal sealed record EvalSettings
     /// <summary>A text, or a file of passages.</summary>
     public string? Text { get; init; }
 
+    /// <summary>True to hold narrow weights against f32 on the text.</summary>
+    public bool AgainstF32 { get; init; }
+
     /// <summary>A file of texts with questions.</summary>
     public string? Needles { get; init; }
 
