@@ -26,22 +26,6 @@ public sealed class DrainTests
     }
 
     [Fact]
-    public async Task Terminate_EverySiloInTurn_FailsNoTurn()
-    {
-        await using TestCluster cluster = await Start();
-        Load load = new(cluster);
-        await load.Warm();
-        foreach (SiloProcess stopping in cluster.Processes.ToArray())
-        {
-            stopping.Terminate();
-            Assert.Equal(0, await stopping.Exit(Bound));
-            await cluster.Replace(stopping.Name);
-        }
-
-        await load.End();
-    }
-
-    [Fact]
     public async Task Terminate_Twice_ExitsAtOnceAndLosesNothing()
     {
         await using TestCluster cluster = await Start();

@@ -155,6 +155,45 @@ public sealed class ProgressTests
     }
 
     [Fact]
+    public async Task Freeze_AgainAndAgainThroughAStopText_StopsWhereItWould()
+    {
+        TurnInput turn = Turn(1.5, merged: false);
+        using InferenceEngine engine = Start(TinyModel.Model);
+        (string text, _, _) = await Run(engine, turn);
+        string stop = text[^20..^12];
+        turn = turn with { Sampling = turn.Sampling with { Stop = [stop] } };
+        (string straight, EndEvent whole, _) = await Run(engine, turn);
+        HashSet<int> boundaries = [];
+        TurnProgress progress = TurnProgress.None;
+        for (bool ended = false; !ended;)
+        {
+            (string again, int waited) = ("", 0);
+            await foreach (EngineEvent happened in engine.Generate(turn with { Progress = progress }, TestContext.Current.CancellationToken))
+            {
+                again += happened switch { TokenEvent token => token.Text, EndEvent end => end.Text, _ => "" };
+                switch (happened)
+                {
+                    case TokenEvent when ++waited > progress.Ids.Count:
+                        await engine.Freeze(turn.Session, TestContext.Current.CancellationToken);
+                        break;
+                    case FrozenEvent frozen:
+                        progress = frozen.Progress;
+                        boundaries.Add(progress.Ids.Count);
+                        break;
+                    case EndEvent end:
+                        ended = true;
+                        Assert.Equal(whole.Ids, end.Ids);
+                        Assert.Equal((straight, FinishReason.Stop), (again, end.Reason));
+                        Assert.Equal(Scores(whole), Scores(end));
+                        break;
+                }
+            }
+        }
+
+        Assert.True(boundaries.Count > 0, "The turn was never frozen.");
+    }
+
+    [Fact]
     public async Task Freeze_NoTurn_SaysSo()
     {
         using InferenceEngine engine = Start(TinyModel.Model);
