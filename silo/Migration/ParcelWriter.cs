@@ -1,7 +1,7 @@
 using System.IO.Hashing;
 using System.Text.Json;
 using FlowMM.Abstractions;
-using FlowMM.Cluster.V1;
+using FlowMM.Handover.V1;
 using FlowMM.Engine;
 using FlowMM.KvCache;
 using FlowMM.Silo.Snapshots;

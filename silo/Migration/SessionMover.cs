@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using FlowMM.Abstractions;
-using FlowMM.Cluster.V1;
+using FlowMM.Handover.V1;
 using FlowMM.Silo.Placement;
 using Grpc.Core;
 using Grpc.Net.Client;
