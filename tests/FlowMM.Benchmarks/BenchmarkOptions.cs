@@ -17,6 +17,12 @@ internal sealed record BenchmarkOptions
     /// <summary>Measured repetitions after one that warms up. Default 3.</summary>
     public int Repetitions { get; init; } = 3;
 
+    /// <summary>Idle sessions. Default 10,000; 300 is a short form.</summary>
+    public int Sessions { get; init; } = 10_000;
+
+    /// <summary>Folder of the model that sessions are run with. Default: the shipped one.</summary>
+    public string Model { get; init; } = Path.Combine("models", "tiny");
+
     /// <summary>Where figures are written as JSON; null: nowhere.</summary>
     public string? Json { get; init; }
 
@@ -34,8 +40,10 @@ internal sealed record BenchmarkOptions
                 "--tokens" => options with { Tokens = Number() },
                 "--chunk" => options with { Chunk = Number() },
                 "--repetitions" => options with { Repetitions = Number() },
+                "--sessions" => options with { Sessions = Number() },
+                "--model" => options with { Model = value },
                 "--json" => options with { Json = value },
-                _ => throw new ArgumentException($"{args[i]} is none of --shape, --tokens, --chunk, --repetitions, --json."),
+                _ => throw new ArgumentException($"{args[i]} is none of --shape, --tokens, --chunk, --repetitions, --sessions, --model, --json."),
             };
         }
 
