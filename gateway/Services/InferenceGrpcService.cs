@@ -1,6 +1,7 @@
 using FlowMM.Abstractions;
 using FlowMM.Gateway.Hosting;
 using FlowMM.Gateway.Requests;
+using FlowMM.Gateway.Streams;
 using FlowMM.Gateway.Tenants;
 using FlowMM.Inference.V1;
 using Grpc.Core;
@@ -10,7 +11,7 @@ using ErrorCode = FlowMM.Abstractions.ErrorCode;
 namespace FlowMM.Gateway.Services;
 
 /// <summary>The inference service: checks a request, names the session's grain, passes on what it says.</summary>
-internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolver tenants, IOptions<GatewayOptions> options)
+internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolver tenants, ResumedStream streams, IOptions<GatewayOptions> options)
     : InferenceService.InferenceServiceBase
 {
     private readonly GatewayOptions _options = options.Value;
@@ -36,7 +37,7 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
             RequestContext.Set(RequestKeys.Pictures, PictureDigest.Pack([.. turn.Parts.Select(p => p.Image?.Hash).OfType<string>().Select(PictureDigest.Key)]));
         }
 
-        await foreach (TurnEvent turnEvent in session.Generate(turn, context.CancellationToken).WithCancellation(context.CancellationToken))
+        await foreach (TurnEvent turnEvent in streams.Listen(session, turn, context.CancellationToken))
         {
             await responseStream.WriteAsync(ResponseWriter.Event(turnEvent, request.SessionId), context.CancellationToken);
         }

@@ -19,11 +19,15 @@ internal sealed class TurnLog(string turnId, string digest)
 
     public string Digest { get; } = digest;
 
+    /// <summary>Characters of the answer so far.</summary>
+    public long Reached { get; private set; }
+
     public CancellationTokenSource Cancellation { get; } = new();
 
     public void Add(TurnEvent happened)
     {
         _events.Add(happened);
+        Reached = happened is TextDelta delta ? delta.Offset + delta.Text.Length : Reached;
         Wake();
     }
 
@@ -64,7 +68,7 @@ internal sealed class TurnLog(string turnId, string digest)
     public static IEnumerable<TurnEvent> Told(TurnRecord done, long offset)
     {
         yield return new TurnAccepted { TurnId = done.Accepted.TurnId };
-        TextDelta whole = new() { Offset = 0, Text = done.Turn.Text, Tokens = done.Turn.Usage.CompletionTokens };
+        TextDelta whole = new() { Offset = 0, Text = done.Turn.Text, Tokens = done.Turn.Usage.CompletionTokens, Logprobs = done.Turn.Logprobs };
         if (whole.Text.Length > 0 && From(whole, offset) is TurnEvent rest)
         {
             yield return rest;

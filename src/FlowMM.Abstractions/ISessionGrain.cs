@@ -13,6 +13,13 @@ public interface ISessionGrain : IGrainWithStringKey
     [Alias("Generate")]
     IAsyncEnumerable<TurnEvent> Generate(TurnRequest request, CancellationToken cancellationToken);
 
+    /// <summary>How far a running turn is: asked when its stream is silent.</summary>
+    /// <param name="turnId">The turn.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>Characters of its answer so far; null when it does not run here.</returns>
+    [Alias("Reached")]
+    Task<long?> Reached(string turnId, CancellationToken cancellationToken);
+
     /// <summary>Describes the session.</summary>
     /// <param name="cancellationToken">Stops waiting.</param>
     [Alias("Get")]

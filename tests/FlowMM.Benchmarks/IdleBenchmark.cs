@@ -25,13 +25,13 @@ internal static class IdleBenchmark
     /// <summary>Runs and prints.</summary>
     public static async Task Run(BenchmarkOptions options)
     {
-        int sessions = options.Sessions;
+        (int sessions, string model) = (options.Sessions, options.Model ?? Path.Combine("models", "tiny"));
         using RedisServer redis = new();
-        using IHost silo = Silo(redis.Connection, options.Model);
+        using IHost silo = Silo(redis.Connection, model);
         await silo.StartAsync();
         IGrainFactory grains = silo.Services.GetRequiredService<IGrainFactory>();
-        byte[][] pictures = [.. Directory.EnumerateFiles(Path.Combine(options.Model, "eval", "pictures"), "*.png").Order(StringComparer.Ordinal).Take(200).Select(File.ReadAllBytes)];
-        Console.WriteLine($"{Machine.Here()}\n{options.Model}, {sessions} sessions of one picture and one turn");
+        byte[][] pictures = [.. Directory.EnumerateFiles(Path.Combine(model, "eval", "pictures"), "*.png").Order(StringComparer.Ordinal).Take(200).Select(File.ReadAllBytes)];
+        Console.WriteLine($"{Machine.Here()}\n{model}, {sessions} sessions of one picture and one turn");
         await Each(Enumerable.Range(0, 200), i => First(grains, $"warm{i}", pictures));
         await Each(Enumerable.Range(0, 200), i => Owner(grains, $"warm{i}").Spill(CancellationToken.None));
         List<Memory> memory = [Memory.Now("before", silo, 0, null)];

@@ -13,7 +13,7 @@ public sealed class ProgressTests
 {
     private const int Answer = 40;
     private const int LongAnswer = 110;
-    private static readonly Lazy<ChatModel> Tensors = new(() => ChatModel.Load(TinyModel.Directory, CPU, float32, new KernelOptions { Enabled = false }));
+    private static readonly Lazy<ChatModel> Tensors = new(() => ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = new KernelOptions { Enabled = false } }));
 
     [Theory]
     [InlineData(true, 0.0, false)]
