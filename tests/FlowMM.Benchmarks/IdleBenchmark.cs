@@ -38,6 +38,9 @@ internal static class IdleBenchmark
         await Each(Enumerable.Range(0, sessions), i => First(grains, $"{i}", pictures));
         memory.Add(Memory.Now("resident", silo, sessions, memory[0]));
         await Each(Enumerable.Range(0, sessions), i => Owner(grains, $"{i}").Spill(CancellationToken.None));
+
+        // Twice a minute the silo gives back what sessions had.
+        await Task.Delay(TimeSpan.FromSeconds(31));
         memory.Add(Memory.Now("spilled", silo, sessions, memory[0]));
         memory.ForEach(Console.WriteLine);
         List<Latency> latencies = await Latencies(grains, sessions);
