@@ -64,7 +64,9 @@ public sealed class DrainTests
         }
     }
 
-    private static Task<TestCluster> Start() => TestCluster.StartProcesses(3, new RedisServer(), ("FlowMM:Handover:DrainTimeout", "00:01:30"));
+    // Nobody dies here: a busy machine is not to be taken for a death.
+    private static Task<TestCluster> Start() => TestCluster.StartProcesses(
+        3, new RedisServer(), ("FlowMM:Handover:DrainTimeout", "00:01:30"), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
 
     /// <summary>Thirty-two conversations that never pause.</summary>
     private sealed class Load(TestCluster cluster)
