@@ -28,7 +28,7 @@ public sealed class DrainTests
     [Fact]
     public async Task Terminate_Twice_ExitsAtOnceAndLosesNothing()
     {
-        await using TestCluster cluster = await Start();
+        await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer());
         string session = await cluster.CreateSession();
         (string text, Turn turn) = await cluster.Ask(session, "What is in the image?", TestCluster.Picture("garment-039"));
         SiloProcess stopping = cluster.Processes.Single(p => p.Name == turn.Provenance.Node);
