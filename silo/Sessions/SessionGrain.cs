@@ -51,7 +51,7 @@ internal sealed partial class SessionGrain(
             CheckSame(pending.TurnId, pending.Digest, digest);
         }
 
-        TurnLog log = _running ?? Begin(session, full, TurnProgress.None);
+        TurnLog log = _running ?? Begin(session, full, new TurnProgress { Ids = request.Said });
         if (log.TurnId != request.TurnId)
         {
             throw new RefusedException(ErrorCode.FailedPrecondition, $"Turn '{log.TurnId}' of this session is running; wait for it or cancel it.");

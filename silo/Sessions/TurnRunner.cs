@@ -17,15 +17,22 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
     public async Task<TurnRecord> Answer(TurnStart turn, TurnLog log)
     {
         StringBuilder text = new();
+        List<int> ids = [];
         int tokens = 0;
         await foreach (EngineEvent happened in engine.Generate(Input(turn), log.Cancellation.Token))
         {
-            tokens += happened is TokenEvent ? 1 : 0;
+            if (happened is TokenEvent { Id: int id })
+            {
+                ids.Add(id);
+                tokens++;
+            }
+
             string more = happened switch { TokenEvent token => token.Text, EndEvent end => end.Text, _ => "" };
             if (more.Length > 0)
             {
-                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens });
+                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens, Ids = [.. ids] });
                 text.Append(more);
+                ids.Clear();
             }
 
             if (happened is EndEvent ended)

@@ -28,6 +28,10 @@ public sealed record TextDelta : TurnEvent
     /// <summary>Tokens generated when this was sent.</summary>
     [Id(2)]
     public required int Tokens { get; init; }
+
+    /// <summary>Ids of the tokens that were generated since the delta before this one, whether their text is in it or still held back.</summary>
+    [Id(3)]
+    public IReadOnlyList<int> Ids { get; init; } = [];
 }
 
 /// <summary>The turn is committed.</summary>

@@ -52,4 +52,11 @@ public sealed record TurnRequest
     /// <summary>Characters of the answer that the caller already has.</summary>
     [Id(4)]
     public long ResumeOffset { get; init; }
+
+    /// <summary>
+    /// Ids of the answer's first tokens that were said before, by a node that was lost: whoever begins the turn anew takes them instead of choosing. They
+    /// are no part of what the caller asked for. Default empty.
+    /// </summary>
+    [Id(10)]
+    public IReadOnlyList<int> Said { get; init; } = [];
 }

@@ -54,6 +54,14 @@ public sealed class SiloProcess : IDisposable
         return silo;
     }
 
+    public bool HasExited => _process.HasExited;
+
+    /// <summary>SIGSTOP: it does nothing any more and does not know it.</summary>
+    public void Pause() => Signal("STOP");
+
+    /// <summary>SIGCONT.</summary>
+    public void Continue() => Signal("CONT");
+
     /// <summary>SIGKILL: it has no chance to write anything.</summary>
     public void Kill()
     {
@@ -68,6 +76,12 @@ public sealed class SiloProcess : IDisposable
     {
         Kill();
         _process.Dispose();
+    }
+
+    private void Signal(string name)
+    {
+        using Process kill = Process.Start("kill", [$"-{name}", $"{_process.Id}"]);
+        kill.WaitForExit();
     }
 
     private void Keep(object sender, DataReceivedEventArgs line)
