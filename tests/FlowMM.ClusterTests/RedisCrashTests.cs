@@ -131,10 +131,11 @@ public sealed class RedisCrashTests
         {
             string key = words.Count > 1 ? words[1] : "";
             bool chunk = key.Contains("/blob/kv/", StringComparison.Ordinal) && !key.Contains($"{known:N}", StringComparison.Ordinal);
-            bool manifest = words[0] == "SET" && key == _manifest;
+            bool set = words[0] is "SET" or "SETEX" or "PSETEX";
+            bool manifest = set && key == _manifest;
             bool end = words[0] == "EXEC" && _publishing;
             _publishing = manifest || (_publishing && !end);
-            return (words[0] is "SET" or "ZADD" && chunk) || manifest || end;
+            return ((set || words[0] == "ZADD") && chunk) || manifest || end;
         }
     }
 }

@@ -22,6 +22,7 @@ internal enum Fault
 internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
 {
     private readonly Random _random = new(seed);
+    private readonly Queue<Fault> _next = [];
 
     public History History { get; } = new();
 
@@ -37,7 +38,7 @@ internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
         while (DateTime.UtcNow < end && !running.IsCompleted)
         {
             await Task.Delay(_random.Next(300, 1500));
-            await Do((Fault)_random.Next(Enum.GetValues<Fault>().Length));
+            await Do(Next());
         }
 
         await Mend();
@@ -47,6 +48,19 @@ internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
         {
             cluster.KillProcess(silo.Name);
         }
+    }
+
+    /// <summary>The faults in a random order, all of them before one comes again.</summary>
+    private Fault Next()
+    {
+        if (_next.Count == 0)
+        {
+            Fault[] all = Enum.GetValues<Fault>();
+            _random.Shuffle(all);
+            all.ToList().ForEach(_next.Enqueue);
+        }
+
+        return _next.Dequeue();
     }
 
     private async Task Do(Fault fault)
