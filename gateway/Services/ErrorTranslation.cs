@@ -23,6 +23,7 @@ internal static class ErrorTranslation
         ErrorCode.Unavailable => StatusCode.Unavailable,
         ErrorCode.Unimplemented => StatusCode.Unimplemented,
         ErrorCode.PermissionDenied => StatusCode.PermissionDenied,
+        ErrorCode.DeadlineExceeded => StatusCode.DeadlineExceeded,
         _ => StatusCode.Unknown,
     };
 

@@ -209,12 +209,12 @@ internal sealed partial class SessionGrain(
         }
     }
 
-    /// <summary>Takes the accepted turn back when it can never run, and reads what the store holds now: another owner may have written.</summary>
+    /// <summary>Takes the accepted turn back when it can never run or its time passed before it said anything, and reads what the store holds now: another owner may have written.</summary>
     private async Task GiveUp(SessionRecord session, Exception error)
     {
         try
         {
-            if (error is RefusedException { Code: ErrorCode.InvalidArgument })
+            if (error is RefusedException { Code: ErrorCode.InvalidArgument or ErrorCode.DeadlineExceeded })
             {
                 await store.Withdraw(Key, session.Epoch);
             }

@@ -75,7 +75,7 @@ internal sealed class TurnLog(string turnId, string digest)
     public static IEnumerable<TurnEvent> Told(TurnRecord done, long offset)
     {
         yield return new TurnAccepted { TurnId = done.Accepted.TurnId };
-        TextDelta whole = new() { Offset = 0, Text = done.Turn.Text, Tokens = done.Turn.Usage.CompletionTokens };
+        TextDelta whole = new() { Offset = 0, Text = done.Turn.Text, Tokens = done.Turn.Usage.CompletionTokens, Logprobs = done.Turn.Logprobs };
         if (whole.Text.Length > 0 && From(whole, offset) is TurnEvent rest)
         {
             yield return rest;

@@ -19,24 +19,31 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
         StringBuilder text = new();
         List<int> ids = [];
         int tokens = 0;
+        List<TokenLogprob>? logprobs = turn.Accepted.Sampling.Logprobs is null ? null : [];
         await foreach (EngineEvent happened in engine.Generate(Input(turn), log.Cancellation.Token))
         {
-            if (happened is TokenEvent { Id: int id })
+            if (happened is TokenEvent said)
             {
-                ids.Add(id);
+                ids.Add(said.Id);
                 tokens++;
+                if (said.Scores is { } scores)
+                {
+                    logprobs?.Add(Logprob(scores));
+                }
             }
 
             string more = happened switch { TokenEvent token => token.Text, EndEvent end => end.Text, _ => "" };
             if (more.Length > 0)
             {
-                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens, Ids = [.. ids] });
+                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens, Ids = [.. ids], Logprobs = logprobs });
                 text.Append(more);
                 ids.Clear();
+                logprobs = logprobs is null ? null : [];
             }
 
             if (happened is EndEvent ended)
             {
+                CheckBegun(turn.Accepted, ended);
                 return Record(turn, text.ToString(), ended, (await turn.Bringing).Refused);
             }
         }
@@ -48,6 +55,16 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
     public static RefusedException Interrupted(AcceptedTurn turn) =>
         new(ErrorCode.Unavailable, $"Turn '{turn.TurnId}' was interrupted; retry it under the same id.");
 
+    /// <summary>A turn whose time passed before it said anything is as if it had never been.</summary>
+    private static void CheckBegun(AcceptedTurn turn, EndEvent ended)
+    {
+        if (ended is { Reason: FinishReason.DeadlineExceeded, Ids.Count: 0 })
+        {
+            throw new RefusedException(
+                ErrorCode.DeadlineExceeded, $"The {turn.Timeout!.Value.TotalMilliseconds:F0} ms of turn '{turn.TurnId}' passed before its first token; it was withdrawn.");
+        }
+    }
+
     private TurnInput Input(TurnStart turn) => new()
     {
         Session = turn.Key.ToString(),
@@ -56,6 +73,8 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
         Prompt = Conversation.Run(turn.Accepted),
         Sampling = SamplingPlan.From(turn.Accepted.Sampling),
         Progress = turn.Progress,
+        Priority = turn.Accepted.Priority,
+        Timeout = turn.Accepted.Timeout,
         LoadImage = (hash, _) => Image(turn, hash),
         Ready = turn.Bringing,
     };

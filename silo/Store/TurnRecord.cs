@@ -42,6 +42,12 @@ internal sealed record AcceptedTurn
     public required SamplingOptions Sampling { get; init; }
 
     public required MergingOptions Merging { get; init; }
+
+    /// <summary>As the request that it was accepted with says.</summary>
+    public int Priority { get; init; }
+
+    /// <summary>As the request that it was accepted with says.</summary>
+    public TimeSpan? Timeout { get; init; }
 }
 
 /// <summary>A committed turn as stored.</summary>

@@ -29,8 +29,15 @@ public sealed record TextDelta : TurnEvent
     [Id(2)]
     public required int Tokens { get; init; }
 
-    /// <summary>Ids of the tokens that were generated since the delta before this one, whether their text is in it or still held back.</summary>
+    /// <summary>
+    /// One for each token generated since the delta before, the newest last; null when they were not asked for. A delta that is told in part has
+    /// those of the whole.
+    /// </summary>
     [Id(3)]
+    public IReadOnlyList<TokenLogprob>? Logprobs { get; init; }
+
+    /// <summary>Ids of the tokens that were generated since the delta before this one, whether their text is in it or still held back.</summary>
+    [Id(4)]
     public IReadOnlyList<int> Ids { get; init; } = [];
 }
 

@@ -53,10 +53,21 @@ public sealed record TurnRequest
     [Id(4)]
     public long ResumeOffset { get; init; }
 
+    /// <summary>Turns of higher priority run first, and may take the place of running ones of lower priority, which go on later. Default 0.</summary>
+    [Id(5)]
+    public int Priority { get; init; }
+
+    /// <summary>
+    /// Time that the turn may take on the node that runs it, from when that takes it in. Null: any. When it passes, a turn that has said something is
+    /// committed as <see cref="FinishReason.DeadlineExceeded"/>; one that has not is withdrawn and refused as <see cref="ErrorCode.DeadlineExceeded"/>.
+    /// </summary>
+    [Id(6)]
+    public TimeSpan? Timeout { get; init; }
+
     /// <summary>
     /// Ids of the answer's first tokens that were said before, by a node that was lost: whoever begins the turn anew takes them instead of choosing. They
     /// are no part of what the caller asked for. Default empty.
     /// </summary>
-    [Id(10)]
+    [Id(7)]
     public IReadOnlyList<int> Said { get; init; } = [];
 }

@@ -311,7 +311,7 @@ public sealed partial class InferenceEngine : IDisposable
 
         if (batch.Prefilling is Sequence prefilling)
         {
-            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling)));
+            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling) is int first ? [first] : []));
         }
     }
 
@@ -330,7 +330,7 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
-    private void Finish(Sequence sequence, Func<int> choose) => Try(sequence, () => Publish(sequence, choose()));
+    private void Finish(Sequence sequence, IEnumerable<int> tokens) => Try(sequence, () => Publish(sequence, tokens));
 
     /// <summary>Runs one sequence's part of a step; an error ends that sequence alone and drops its cache.</summary>
     private void Try(Sequence sequence, Action work)
@@ -351,12 +351,12 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
-    private void Publish(Sequence sequence, int? token)
+    private void Publish(Sequence sequence, IEnumerable<int> tokens)
     {
         ResidentSession resident = sequence.Resident!;
-        if (token is int id)
+        foreach (int id in tokens)
         {
-            sequence.Push(id, _model.EndIds, resident.Cache.LogicalLength + 1 >= _model.ContextLength);
+            sequence.Push(id, _model.EndIds, resident.Fed.Count + 1 >= _model.ContextLength);
         }
 
         _sessions.Publish(resident);

@@ -29,6 +29,11 @@ internal sealed class Sequence
         _stop = new StopMatcher(input.Sampling.Stop);
         Sampler = new Sampler(input.Sampling);
         Sampler.Saw(input.Prompt.Ids);
+        if (input.Sampling.SpeculateTokens > 0)
+        {
+            Lookup = new PromptLookup(input.Sampling.SpeculateTokens, input.Sampling.SpeculateNgram);
+            Array.ForEach(Runs, r => Lookup.Saw(r.Ids));
+        }
 
         // Never full: at most one event a token, and the end.
         _events = Channel.CreateBounded<EngineEvent>(new BoundedChannelOptions(input.Sampling.MaxTokens + 2) { SingleReader = true });
@@ -64,6 +69,9 @@ internal sealed class Sequence
     public IReadOnlyDictionary<string, ProcessedImage> Images { get; }
 
     public Sampler Sampler { get; }
+
+    /// <summary>Drafts the answer; null when that was not asked for.</summary>
+    public PromptLookup? Lookup { get; }
 
     public ResidentSession? Resident { get; set; }
 
@@ -121,11 +129,11 @@ internal sealed class Sequence
         }
     }
 
-    /// <summary>Chooses the token that follows what the cache holds; one that was said before is said again.</summary>
+    /// <summary>Chooses a token; one that was said before is said again.</summary>
     /// <param name="logits">[V]; overwritten.</param>
-    public int Choose(Span<float> logits)
+    /// <param name="position">Its logical index.</param>
+    public int Choose(Span<float> logits, int position)
     {
-        int position = Resident!.Cache.LogicalLength;
         if (Input.Sampling.Logprobs is not int top)
         {
             return Said ?? Sampler.Choose(logits, position);
@@ -136,6 +144,9 @@ internal sealed class Sequence
         _scores.Add(TokenScores.Of(raw, chosen, top));
         return chosen;
     }
+
+    /// <summary>The token to go on with where one was chosen by its logits alone: one that was said before is said again.</summary>
+    public int Chosen(int id) => Said ?? id;
 
     /// <summary>Takes a generated token; ends the sequence when it is the last.</summary>
     public void Push(int id, IReadOnlySet<int> endIds, bool contextFull)
@@ -149,8 +160,9 @@ internal sealed class Sequence
 
         _answer.Add(id);
         Sampler.Saw([id]);
+        Lookup?.Saw([id]);
         string text = _stop.Append(_detokenizer.Append(id));
-        _events.Writer.TryWrite(new TokenEvent(id, text));
+        _events.Writer.TryWrite(new TokenEvent(id, text, Input.Sampling.Logprobs is null ? null : _scores[^1]));
         if (_stop.Stopped)
         {
             End(FinishReason.Stop, _answer.Count);
@@ -205,6 +217,8 @@ internal sealed class Sequence
         TimeToFirstTokenMs = Stopwatch.GetElapsedTime(_accepted, _first).TotalMilliseconds,
         PrefillMs = _started == 0 ? 0 : Stopwatch.GetElapsedTime(_started, _first).TotalMilliseconds,
         DecodeMs = Stopwatch.GetElapsedTime(_first, now).TotalMilliseconds,
+        DraftedTokens = Lookup?.Drafted ?? 0,
+        AcceptedTokens = Lookup?.Accepted ?? 0,
     };
 
     private Provenance Origin() => new()

@@ -186,7 +186,8 @@ public sealed class ChatModel : IDisposable
 
     /// <summary>
     /// Computes the next logits of several sequences: f32 [chunks, V] after each chunk's last token, or [all tokens, V] with
-    /// <see cref="SequenceChunk.AllLogits"/>. Caches grow by their chunks. The caller, or its scope, disposes the result.
+    /// <see cref="SequenceChunk.AllLogits"/>; a chunk with <see cref="SequenceChunk.Stepwise"/> has a row for each of its tokens either way. Caches
+    /// grow by their chunks. The caller, or its scope, disposes the result.
     /// </summary>
     /// <param name="chunks">At least one; no two of the same cache. If the pass throws, no cache has changed.</param>
     /// <exception cref="ArgumentException">No chunk, an empty one, an id outside the vocabulary, or image rows that do not match the image tokens.</exception>
@@ -248,7 +249,7 @@ public sealed class ChatModel : IDisposable
                 Path.Combine(directory, "preprocessor_config.json"), $"pictures become {shape[^1]} x {shape[^2]} pixels; the vision tower reads {vision.Side} x {vision.Side}.");
     }
 
-    /// <summary>Single tokens by the kernels, if the model has them, whatever else is in the pass: so they never depend on it.</summary>
+    /// <summary>Single tokens, and what asks for the same, by the kernels, if the model has them, whatever else is in the pass: so they never depend on it.</summary>
     private Tensor Logits(IReadOnlyList<SequenceChunk> chunks)
     {
         int steps = _decoder.Decoding is null ? 0 : chunks.Count(KernelDecoding.Takes);
@@ -269,9 +270,9 @@ public sealed class ChatModel : IDisposable
         foreach (SequenceChunk chunk in chunks)
         {
             bool taken = KernelDecoding.Takes(chunk);
-            long rows = !taken && chunk.AllLogits ? chunk.TokenIds.Length : 1;
-            ordered.Add(taken ? single.narrow(0, step, 1) : others.narrow(0, row, rows));
-            (step, row) = taken ? (step + 1, row) : (step, row + rows);
+            long rows = taken || chunk.AllLogits ? chunk.TokenIds.Length : 1;
+            ordered.Add(taken ? single.narrow(0, step, rows) : others.narrow(0, row, rows));
+            (step, row) = taken ? (step + rows, row) : (step, row + rows);
         }
 
         return cat(ordered); // [n, V]
@@ -281,7 +282,7 @@ public sealed class ChatModel : IDisposable
     {
         long row = -1;
         long[] last = [.. chunks.Select(c => row += c.TokenIds.Length)];
-        return last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
+        return last.Length == x.shape[0] ? x : last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
     }
 
     /// <summary>Layers that ran have appended, later ones have not: all go back to where they were.</summary>
@@ -314,8 +315,13 @@ public sealed class ChatModel : IDisposable
 
         // A lone image token without a row is one that was sampled: it is embedded like any other.
         long given = chunk.ImageRows?.shape[0] ?? 0;
-        bool matches = given == images || (chunk.ImageRows is null && chunk.TokenIds.Length == 1);
+        bool matches = given == images || (chunk.ImageRows is null && (chunk.TokenIds.Length == 1 || chunk.Stepwise || chunk.Generated));
         bool placed = given == 0 || _config.Decoder.Rope.Sections is null || given == chunk.Pictures.Sum(p => Inside(p, chunk.TokenIds.Length));
+        if (chunk.Stepwise && (!RowsAreIndependent || chunk.ImageRows is not null || chunk.Pictures.Count > 0))
+        {
+            throw new ArgumentException("A chunk is computed step by step only where rows are independent, and without pictures.", nameof(chunk));
+        }
+
         if (!matches || !placed || chunk.TokenIds.Length == 0)
         {
             throw new ArgumentException(

@@ -14,6 +14,9 @@ switch (args.FirstOrDefault())
     case "serving":
         await ServingBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
         break;
+    case "speculation":
+        await SpeculationBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
+        break;
     default:
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
         break;

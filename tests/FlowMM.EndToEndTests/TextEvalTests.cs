@@ -20,6 +20,19 @@ public sealed class TextEvalTests
         Assert.InRange(flowmm, 0.001, snapkv);
     }
 
+    /// <summary>The same passage as above, weights in int8: all passages together lose 0.5 % (docs/evaluation.md).</summary>
+    [Fact]
+    public async Task Eval_Int8_KeepsThePerplexityWithinOnePercent()
+    {
+        using TemporaryFolder folder = new();
+        string json = Path.Combine(folder.Path, "figures.json");
+        (int exit, _, string errors) = await RunningProgram.RunAsync(
+            Flowmm.Program, ["eval", "--model", TextCheckpoint.Folder, "--text", Path.Combine(TextCheckpoint.Eval, "merging.json"), "--limit", "1", "--weights", "int8", "--json", json]);
+        Assert.True(exit == 0, errors);
+        using JsonDocument figures = JsonDocument.Parse(await File.ReadAllBytesAsync(json));
+        Assert.InRange(figures.RootElement.GetProperty("full").GetProperty("perplexity").GetDouble(), 17.35, 17.70);
+    }
+
     [Fact]
     public async Task Eval_Needles_CountsAnswers()
     {

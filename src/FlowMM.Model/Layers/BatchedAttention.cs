@@ -15,7 +15,7 @@ internal sealed class BatchedAttention(IReadOnlyList<SequenceChunk> chunks, Forw
     private static readonly Scalar Hidden = float.NegativeInfinity;
     private static readonly Scalar Nothing = 0f;
 
-    private readonly List<Padding> _paddings = [];
+    private readonly List<Grouping> _groupings = [];
 
     /// <summary>True for a pass that this computes: several chunks of one token each.</summary>
     public static bool Takes(IReadOnlyList<SequenceChunk> chunks) => chunks.Count > 1 && chunks.All(c => c.TokenIds.Length == 1);
@@ -23,74 +23,93 @@ internal sealed class BatchedAttention(IReadOnlyList<SequenceChunk> chunks, Forw
     /// <summary>q [B, H, D] -> [B, H D], over caches that have the new token's entries.</summary>
     public Tensor Forward(Tensor q, int layer)
     {
-        int[][] classes = [.. Enumerable.Range(0, chunks.Count).GroupBy(i => SizeClass.For(Cache(i, layer).Length)).Select(c => c.ToArray())];
-        if (classes.Length == 1)
+        LayerCache[] caches = [.. chunks.Select(c => c.Cache.Layers[layer])];
+        Grouping grouping = Group([.. caches.Select(c => c.Length)], q);
+        if (grouping.Order is null)
         {
-            return Forward(q, classes[0], layer);
+            return Forward(q, grouping.Classes[0], caches); // [B, H D]
         }
 
-        Tensor[] outputs = [.. classes.Select(c => Forward(q.index_select(0, Numbers(c, q.device)), c, layer))]; // [S, H D] each
-        int[] order = [.. classes.SelectMany(c => c)];
-        return cat(outputs).index_select(0, Numbers([.. Enumerable.Range(0, order.Length).Select(i => Array.IndexOf(order, i))], q.device)); // [B, H D]
+        Tensor[] outputs = [.. grouping.Classes.Select(c => Forward(q.index_select(0, c.Rows!), c, caches))]; // [S, H D] each
+        return cat(outputs).index_select(0, grouping.Order); // [B, H D]
     }
 
-    private static Tensor Numbers(int[] numbers, Device device) => tensor(numbers, device: device);
-
-    private LayerCache Cache(int chunk, int layer) => chunks[chunk].Cache.Layers[layer];
-
     /// <summary>q [S, H, D] of one size class -> [S, H D].</summary>
-    private Tensor Forward(Tensor q, int[] sequences, int layer)
+    private Tensor Forward(Tensor q, SameClass same, LayerCache[] all)
     {
-        LayerCache[] caches = [.. sequences.Select(i => Cache(i, layer))];
+        LayerCache[] caches = [.. same.Sequences.Select(i => all[i])];
         if (caches.Length == 1)
         {
             return CacheAttention.Forward(q, caches[0], pass);
         }
 
         (long count, long heads, long width) = (q.shape[0], q.shape[1], q.shape[2]);
-        Padding padding = Pad([.. caches.Select(c => c.Length)], q);
-        CacheViews[] views = [.. caches.Select(c => c.Reserved(padding.Longest))];
+        CacheViews[] views = [.. caches.Select(c => c.Reserved(same.Longest))];
         Tensor keys = stack([.. views.Select(v => v.Keys)]), values = stack([.. views.Select(v => v.Values)]); // [S, G, N, D]
-        if (padding.Beyond is { } beyond)
+        if (same.Beyond is not null)
         {
             // Whatever lies beyond a cache's length may not be a number: a mask does not undo that.
-            keys.masked_fill_(beyond.unsqueeze(-1), Nothing);
-            values.masked_fill_(beyond.unsqueeze(-1), Nothing);
+            keys.masked_fill_(same.Beyond.unsqueeze(-1), Nothing);
+            values.masked_fill_(same.Beyond.unsqueeze(-1), Nothing);
         }
 
-        Tensor? mask = padding.Mask?.unsqueeze(2); // [S, 1, 1, N]
+        Tensor? mask = same.Mask;
         if (Array.Exists(caches, c => c.HasMass))
         {
             Tensor beta = stack([.. views.Select(v => v.Beta)]).to(q.dtype); // [S, G, N]
-            mask = (padding.Beyond is { } hidden ? beta.masked_fill_(hidden, Hidden) : beta).unsqueeze(2); // [S, G, 1, N]
+            mask = (same.Beyond is null ? beta : beta.masked_fill_(same.Beyond, Hidden)).unsqueeze(2); // [S, G, 1, N]
         }
 
         Tensor grouped = q.view(count, keys.shape[1], heads / keys.shape[1], width); // [S, G, g, D]
         return nn.functional.scaled_dot_product_attention(grouped, keys, values, mask!, 0, false).reshape(count, heads * width);
     }
 
-    /// <summary>What caches of these lengths lack to the longest: mostly the same in all layers.</summary>
-    private Padding Pad(int[] lengths, Tensor q)
+    /// <summary>How caches of these lengths are computed. Mostly the same in all layers, and numbers that go to a device wait for it.</summary>
+    private Grouping Group(int[] lengths, Tensor q)
     {
-        if (_paddings.Find(p => p.Lengths.SequenceEqual(lengths)) is { } known)
+        if (_groupings.Find(g => g.Lengths.SequenceEqual(lengths)) is { } known)
         {
             return known;
         }
 
-        int longest = lengths.Max();
-        Tensor? beyond = null, mask = null;
-        if (lengths.Min() < longest)
-        {
-            using Scalar first = 0, end = longest;
-            beyond = arange(first, end, int32, q.device).ge(Numbers(lengths, q.device).view(-1, 1, 1)).MoveToOuterDisposeScope(); // [S, 1, N]
-            mask = zeros([lengths.Length, 1, longest], q.dtype, q.device).masked_fill_(beyond, Hidden).MoveToOuterDisposeScope(); // [S, 1, N]
-        }
-
-        Padding made = new(lengths, longest, beyond, mask);
-        _paddings.Add(made);
+        int[][] classes = [.. Enumerable.Range(0, lengths.Length).GroupBy(i => SizeClass.For(lengths[i])).Select(c => c.ToArray())];
+        int[] order = [.. classes.SelectMany(c => c)];
+        Grouping made = new(
+            lengths,
+            [.. classes.Select(c => Class(c, lengths, q, classes.Length > 1))],
+            classes.Length > 1 ? Numbers([.. Enumerable.Range(0, order.Length).Select(i => Array.IndexOf(order, i))], q).MoveToOuterDisposeScope() : null);
+        _groupings.Add(made);
         return made;
     }
 
-    /// <summary>Where caches end before the longest; null where they do not.</summary>
-    private sealed record Padding(int[] Lengths, int Longest, Tensor? Beyond, Tensor? Mask);
+    private static SameClass Class(int[] sequences, int[] lengths, Tensor q, bool several)
+    {
+        int[] own = [.. sequences.Select(i => lengths[i])];
+        int longest = own.Max();
+        Tensor? beyond = null, mask = null;
+        if (own.Min() < longest)
+        {
+            using Scalar first = 0, end = longest;
+            beyond = arange(first, end, int32, q.device).ge(Numbers(own, q).view(-1, 1, 1)).MoveToOuterDisposeScope(); // [S, 1, N]
+            mask = zeros([own.Length, 1, 1, longest], q.dtype, q.device).masked_fill_(beyond.unsqueeze(1), Hidden).MoveToOuterDisposeScope(); // [S, 1, 1, N]
+        }
+
+        return new SameClass(sequences, longest, several ? Numbers(sequences, q).MoveToOuterDisposeScope() : null, beyond, mask);
+    }
+
+    private static Tensor Numbers(int[] numbers, Tensor q) => tensor(numbers, device: q.device);
+
+    /// <summary>Which sequences are computed together.</summary>
+    /// <param name="Lengths">Of all caches of the layer.</param>
+    /// <param name="Classes">Sequences of each size class.</param>
+    /// <param name="Order">[B]: where each sequence stands in the classes' outputs; null when there is one class.</param>
+    private sealed record Grouping(int[] Lengths, SameClass[] Classes, Tensor? Order);
+
+    /// <summary>Sequences whose caches are of one size class.</summary>
+    /// <param name="Sequences">Their rows.</param>
+    /// <param name="Longest">N.</param>
+    /// <param name="Rows">The same as a tensor; null when they are all rows.</param>
+    /// <param name="Beyond">[S, 1, N]: true where a cache has no entry; null when all are as long.</param>
+    /// <param name="Mask">[S, 1, 1, N]: the same for attention without log-mass.</param>
+    private sealed record SameClass(int[] Sequences, int Longest, Tensor? Rows, Tensor? Beyond, Tensor? Mask);
 }
