@@ -76,6 +76,9 @@ public sealed partial class InferenceEngine : IDisposable
     /// <summary>Bytes that their caches take on the device.</summary>
     public long CacheBytes => _sessions.PublishedBytes;
 
+    /// <summary>Bytes that caches take in host memory, which had to leave the device or were idle.</summary>
+    public long HostBytes => _sessions.PublishedHostBytes;
+
     /// <summary>Steps that were run.</summary>
     public long Steps => Interlocked.Read(ref _steps);
 
@@ -142,6 +145,12 @@ public sealed partial class InferenceEngine : IDisposable
             return !busy;
         },
         cancellationToken);
+
+    /// <summary>Freezes a session's turn between two tokens: its events end with a <see cref="FrozenEvent"/>.</summary>
+    /// <param name="session">The conversation's key.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>False when no turn of it waits or runs here.</returns>
+    public Task<bool> Freeze(string session, CancellationToken cancellationToken) => OnThread(() => _scheduler.Freeze(session), cancellationToken);
 
     /// <summary>A copy of a session's cache between two turns.</summary>
     /// <param name="session">The conversation's key.</param>

@@ -28,11 +28,21 @@ public static class SessionsCommand
             Print((await gateway.Inference.RewindSessionAsync(
                 new() { SessionId = parsed.GetValue(Id), Turns = parsed.GetValue(keep) }, gateway.Headers, cancellationToken: token)).Session));
         rewind.Add(keep);
+        Option<string> node = new("--node") { Description = "Where to. Default: placement chooses.", HelpName = "NAME", DefaultValueFactory = _ => "" };
+        Command migrate = Sub("migrate", "Moves a session with its cache to another node; a running answer goes on there. Needs the admin scope.", async (gateway, parsed, token) =>
+        {
+            MigrateSessionRequest request = new() { SessionId = parsed.GetValue(Id), Node = parsed.GetValue(node) };
+            MigrateSessionResponse moved = await gateway.Admin.MigrateSessionAsync(request, gateway.Headers, cancellationToken: token);
+            Console.WriteLine(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{moved.Node}  {moved.Bytes:N0} bytes, {moved.PauseMs:F1} ms without a token"));
+        });
+        migrate.Add(node);
         return new Command("sessions", "Looks at conversations of a running gateway and changes them.")
         {
+            Sub("list", "Lists the sessions of the key's tenant. Needs the admin scope.", ListAsync, ofOne: false),
             Sub("show", "Describes a session and lists its turns.", ShowAsync),
             fork,
             rewind,
+            migrate,
             Sub("spill", "Writes a session's cache to the store and frees the node's memory. Needs the admin scope.", async (gateway, parsed, token) =>
                 Console.WriteLine($"{(await gateway.Admin.SpillSessionAsync(new() { SessionId = parsed.GetValue(Id) }, gateway.Headers, cancellationToken: token)).Bytes:N0} bytes")),
             Sub("delete", "Deletes a session: every stored key of it.", async (gateway, parsed, token) =>
@@ -40,9 +50,14 @@ public static class SessionsCommand
         };
     }
 
-    private static Command Sub(string name, string description, Func<Gateway, ParseResult, CancellationToken, Task> run)
+    private static Command Sub(string name, string description, Func<Gateway, ParseResult, CancellationToken, Task> run, bool ofOne = true)
     {
-        Command command = new(name, description) { Id, Address, ApiKey };
+        Command command = new(name, description) { Address, ApiKey };
+        if (ofOne)
+        {
+            command.Add(Id);
+        }
+
         command.SetAction(async (parsed, cancellationToken) =>
         {
             string? key = parsed.GetValue(ApiKey) is { } variable
@@ -53,6 +68,22 @@ public static class SessionsCommand
             return 0;
         });
         return command;
+    }
+
+    private static async Task ListAsync(Gateway gateway, ParseResult parsed, CancellationToken cancellationToken)
+    {
+        ListSessionsRequest request = new() { PageSize = 1000 };
+        do
+        {
+            ListSessionsResponse page = await gateway.Admin.ListSessionsAsync(request, gateway.Headers, cancellationToken: cancellationToken);
+            foreach (SessionSummary session in page.Sessions)
+            {
+                Console.WriteLine($"{session.SessionId}  turns {session.Turns}, tokens {session.Tokens}");
+            }
+
+            request.PageToken = page.NextPageToken;
+        }
+        while (request.PageToken.Length > 0);
     }
 
     private static async Task ShowAsync(Gateway gateway, ParseResult parsed, CancellationToken cancellationToken)

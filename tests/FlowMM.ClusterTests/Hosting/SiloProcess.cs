@@ -62,6 +62,18 @@ public sealed class SiloProcess : IDisposable
     /// <summary>SIGCONT.</summary>
     public void Continue() => Signal("CONT");
 
+    /// <summary>SIGTERM: it is asked to stop.</summary>
+    public void Terminate() => Signal("TERM");
+
+    /// <summary>Waits for its end.</summary>
+    /// <returns>Its exit status.</returns>
+    public async Task<int> Exit(TimeSpan bound)
+    {
+        using CancellationTokenSource late = new(bound);
+        await _process.WaitForExitAsync(late.Token);
+        return _process.ExitCode;
+    }
+
     /// <summary>SIGKILL: it has no chance to write anything.</summary>
     public void Kill()
     {

@@ -37,7 +37,7 @@ public sealed class ErrorTranslationTests
     [Fact]
     public void Of_StoreDoesNotAnswer_NamesTurnToRetry()
     {
-        Status? status = ErrorTranslation.Of(new StackExchange.Redis.RedisServerException("10.0.0.7"), "turn-7");
+        Status? status = ErrorTranslation.Of(new StackExchange.Redis.RedisException("10.0.0.7"), "turn-7");
 
         Assert.Equal(StatusCode.Unavailable, status!.Value.StatusCode);
         Assert.Contains("turn_id turn-7", status.Value.Detail, StringComparison.Ordinal);
