@@ -133,9 +133,9 @@ public sealed class SnapshotStoreTests : IDisposable
         await index.Strike(Key);
         await index.Enter(Key with { Session = "never-written" });
         Assert.Empty((await index.Page(Key.Tenant, "", 10)).Sessions);
-        Assert.Equal(1, await Sweep());
+        Assert.Equal(1, await _store.Sweep());
         Assert.Equal(Key.Session, Assert.Single((await index.Page(Key.Tenant, "", 10)).Sessions).SessionId);
-        Assert.Equal(0, await Sweep());
+        Assert.Equal(0, await _store.Sweep());
     }
 
     [Fact]
