@@ -77,6 +77,9 @@ public sealed partial class InferenceEngine : IDisposable
     /// <summary>Bytes that their caches take on the device.</summary>
     public long CacheBytes => _sessions.PublishedBytes;
 
+    /// <summary>Bytes that caches take in host memory, which had to leave the device or were idle.</summary>
+    public long HostBytes => _sessions.PublishedHostBytes;
+
     /// <summary>Steps that were run.</summary>
     public long Steps => Interlocked.Read(ref _steps);
 

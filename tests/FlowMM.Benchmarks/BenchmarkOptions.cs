@@ -9,7 +9,7 @@ internal sealed record BenchmarkOptions
     /// <summary>A shape that <c>ModelShape.Parse</c> knows. Default: Qwen2.5-0.5B.</summary>
     public string Shape { get; init; } = "qwen2.5-0.5b";
 
-    /// <summary>Folder of a checkpoint, for speculation: made-up weights repeat nothing.</summary>
+    /// <summary>Folder of a checkpoint, for speculation (made-up weights repeat nothing) and idle (default: models/tiny, with its pictures).</summary>
     public string? Model { get; init; }
 
     /// <summary>A text to repeat, for speculation.</summary>
@@ -26,6 +26,9 @@ internal sealed record BenchmarkOptions
 
     /// <summary>Measured repetitions after one that warms up. Default 3.</summary>
     public int Repetitions { get; init; } = 3;
+
+    /// <summary>Idle sessions. Default 10,000; 300 is a short form.</summary>
+    public int Sessions { get; init; } = 10_000;
 
     /// <summary>Where figures are written as JSON; null: nowhere.</summary>
     public string? Json { get; init; }
@@ -47,8 +50,9 @@ internal sealed record BenchmarkOptions
                 "--tokens" => options with { Tokens = Number() },
                 "--chunk" => options with { Chunk = Number() },
                 "--repetitions" => options with { Repetitions = Number() },
+                "--sessions" => options with { Sessions = Number() },
                 "--json" => options with { Json = value },
-                _ => throw new ArgumentException($"{args[i]} is none of --shape, --model, --text, --weights, --tokens, --chunk, --repetitions, --json."),
+                _ => throw new ArgumentException($"{args[i]} is none of --shape, --model, --text, --weights, --tokens, --chunk, --repetitions, --sessions, --json."),
             };
         }
 
