@@ -1,5 +1,6 @@
 using System.Net;
 using FlowMM.Gateway.Services;
+using FlowMM.Gateway.Streams;
 using FlowMM.Gateway.Tenants;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -15,7 +16,7 @@ public static class GatewayHosting
 {
     /// <summary>
     /// Adds the gateway. Reads <c>FlowMM:Redis</c> (connection string), <c>FlowMM:ClusterId</c> (default flowmm) and the section
-    /// <c>FlowMM:Gateway</c>. The host listens while it looks for a silo; starting ends when one is found.
+    /// <c>FlowMM:Gateway</c> (with <c>FlowMM:Gateway:Failover</c>). The host listens while it looks for a silo; starting ends when one is found.
     /// </summary>
     /// <param name="builder">The host's builder.</param>
     /// <exception cref="OptionsValidationException">A key is missing or wrong; the text names it.</exception>
@@ -23,6 +24,7 @@ public static class GatewayHosting
     {
         builder.Services.AddOptions<GatewayOptions>().BindConfiguration(GatewayOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<GatewayOptions>, GatewayOptionsValidator>());
+        builder.Services.AddOptions<FailoverOptions>().BindConfiguration(FailoverOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         GatewayOptions options = Read(builder.Configuration);
 
         // Health must answer while the Orleans client still looks for a silo.
@@ -65,6 +67,9 @@ public static class GatewayHosting
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<TenantResolver>();
+        services.AddSingleton(provider => new ResumedStream(
+            provider.GetRequiredService<IOptions<FailoverOptions>>(), provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<ResumedStream>>()));
+        services.AddSingleton<ClusterNodes>();
         services.AddSingleton<ClusterConnection>();
         services.AddHostedService(provider => provider.GetRequiredService<ClusterConnection>());
         services.AddGrpc(grpc =>

@@ -36,6 +36,10 @@ public sealed class GatewayOptions
     [Range(1 << 20, 98 << 20, ErrorMessage = "FlowMM:Gateway:MaxRequestBytes must be 1 to 98 MiB.")]
     public int MaxRequestBytes { get; set; } = 96 << 20;
 
+    /// <summary>Highest priority that a caller may ask for, 0 to 10. Default 10.</summary>
+    [Range(0, 10, ErrorMessage = "FlowMM:Gateway:MaxPriority must be 0 to 10.")]
+    public int MaxPriority { get; set; } = 10;
+
     /// <summary>Longest wait for a silo's answer to one call; a stream's events count one by one. Default 2 minutes.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00", ErrorMessage = "FlowMM:Gateway:ResponseTimeout must be 1 second to 1 day.")]
     public TimeSpan ResponseTimeout { get; set; } = TimeSpan.FromMinutes(2);

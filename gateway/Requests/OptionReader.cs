@@ -24,6 +24,8 @@ internal static class OptionReader
         Require(!options.HasRepetitionPenalty || options.RepetitionPenalty is > 0 and <= 10, "sampling.repetition_penalty must be above 0 and at most 10");
         Require(!options.HasMaxTokens || options.MaxTokens >= 1, "sampling.max_tokens must be at least 1");
         Require(!options.HasLogprobs || options.Logprobs is >= 0 and <= 20, "sampling.logprobs must be 0 to 20");
+        Require(!options.HasSpeculateTokens || options.SpeculateTokens is >= 0 and <= 15, "sampling.speculate_tokens must be 0 to 15");
+        Require(!options.HasSpeculateNgram || options.SpeculateNgram is >= 1 and <= 8, "sampling.speculate_ngram must be 1 to 8");
         Require(options.Stop.Count <= MaxStops, $"sampling.stop has {options.Stop.Count} texts, the limit is {MaxStops}");
         Require(options.Stop.All(stop => stop.Length is >= 1 and <= MaxStopLength), $"sampling.stop: a text must have 1 to {MaxStopLength} characters");
         return new()
@@ -37,6 +39,8 @@ internal static class OptionReader
             Stop = options.Stop.Count > 0 ? [.. options.Stop] : null,
             Seed = options.HasSeed ? options.Seed : null,
             Logprobs = options.HasLogprobs ? options.Logprobs : null,
+            SpeculateTokens = options.HasSpeculateTokens ? options.SpeculateTokens : null,
+            SpeculateNgram = options.HasSpeculateNgram ? options.SpeculateNgram : null,
         };
     }
 

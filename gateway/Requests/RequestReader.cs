@@ -14,6 +14,8 @@ internal static class RequestReader
     public const int MaxParts = 256;
     public const int MaxPage = 1_000;
     public const int MaxSeconds = 86_400;
+    public const int MaxTimeoutMs = 86_400_000;
+    public const int LeastPriority = -10;
     public const int DefaultPage = 100;
 
     /// <summary>An id that must name something.</summary>
@@ -38,6 +40,15 @@ internal static class RequestReader
         Sampling = Sampling(request.Sampling),
         Merging = Merging(request.Merging),
         ResumeOffset = request.ResumeOffset >= 0 ? request.ResumeOffset : throw Refuse("resume_offset must not be negative"),
+        Priority = request.Priority >= LeastPriority && request.Priority <= limits.MaxPriority
+            ? request.Priority
+            : throw Refuse($"priority must be {LeastPriority} to {limits.MaxPriority}"),
+        Timeout = request.TimeoutMs switch
+        {
+            0 => null,
+            > 0 and <= MaxTimeoutMs => TimeSpan.FromMilliseconds(request.TimeoutMs),
+            _ => throw Refuse($"timeout_ms must be 0 to {MaxTimeoutMs}"),
+        },
     };
 
     /// <summary>Checks a whole message before its first picture is copied and hashed.</summary>
@@ -78,16 +89,18 @@ internal static class RequestReader
 
     public static (int Skip, int Take) Page(string token, int size)
     {
-        if (size is < 0 or > MaxPage)
-        {
-            throw Refuse($"page_size must be 0 to {MaxPage}");
-        }
-
         int skip = 0;
         bool known = token.Length == 0
             || (int.TryParse(token, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out skip) && skip > 0);
-        return known ? (skip, size == 0 ? DefaultPage : size) : throw Refuse("page_token is not one that this service gave");
+        return known ? (skip, PageSize(size)) : throw Refuse("page_token is not one that this service gave");
     }
+
+    public static int PageSize(int size) => size switch
+    {
+        < 0 or > MaxPage => throw Refuse($"page_size must be 0 to {MaxPage}"),
+        0 => DefaultPage,
+        _ => size,
+    };
 
     public static string Text(string text, string field, GatewayOptions limits)
     {

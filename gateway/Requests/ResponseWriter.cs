@@ -30,7 +30,10 @@ internal static class ResponseWriter
     public static GenerateResponse Event(Records.TurnEvent turnEvent, string sessionId) => turnEvent switch
     {
         Records.TurnAccepted accepted => new() { Accepted = new() { SessionId = sessionId, TurnId = accepted.TurnId } },
-        Records.TextDelta delta => new() { Delta = new() { Offset = delta.Offset, Text = delta.Text, Tokens = delta.Tokens } },
+        Records.TextDelta delta => new()
+        {
+            Delta = new() { Offset = delta.Offset, Text = delta.Text, Tokens = delta.Tokens, Logprobs = { (delta.Logprobs ?? []).Select(Logprob) } },
+        },
         Records.TurnFinished finished => new() { Finished = new() { Turn = Turn(finished.Turn) } },
         _ => throw new NotSupportedException($"The event {turnEvent.GetType().Name} has no wire form."),
     };
@@ -54,7 +57,7 @@ internal static class ResponseWriter
         Provenance = Provenance(turn.Provenance),
         Compression = turn.Compression is null ? null : Compression(turn.Compression),
         CommitTime = Timestamp.FromDateTimeOffset(turn.CommitTime),
-        Logprobs = { (turn.Logprobs ?? []).Select(l => new TokenLogprob { Chosen = Score(l.Chosen), Top = { l.Top.Select(Score) } }) },
+        Logprobs = { (turn.Logprobs ?? []).Select(Logprob) },
     };
 
     public static GetModelResponse Model(Records.ModelInfo model) => new()
@@ -69,6 +72,8 @@ internal static class ResponseWriter
         Device = model.Device,
     };
 
+    private static TokenLogprob Logprob(Records.TokenLogprob logprob) => new() { Chosen = Score(logprob.Chosen), Top = { logprob.Top.Select(Score) } };
+
     private static TokenScore Score(Records.TokenScore score) => new() { Id = score.Id, Text = score.Text, Logprob = score.Logprob };
 
     private static Usage Usage(Records.Usage usage) => new()
@@ -80,6 +85,8 @@ internal static class ResponseWriter
         PrefillMs = usage.PrefillMs,
         DecodeMs = usage.DecodeMs,
         CachedTokens = usage.CachedTokens,
+        DraftedTokens = usage.DraftedTokens,
+        AcceptedTokens = usage.AcceptedTokens,
     };
 
     private static Provenance Provenance(Records.Provenance provenance) => new()

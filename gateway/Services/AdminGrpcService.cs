@@ -4,23 +4,31 @@ using FlowMM.Gateway.Requests;
 using FlowMM.Gateway.Tenants;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
-using Orleans.Runtime;
 using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Services;
 
 /// <summary>The admin service. What this version cannot do yet says so.</summary>
-internal sealed class AdminGrpcService(IClusterClient cluster, TenantResolver tenants) : AdminService.AdminServiceBase
+internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes nodes, TenantResolver tenants, TimeProvider time) : AdminService.AdminServiceBase
 {
     public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
     {
         tenants.RequireAdmin(context.RequestHeaders);
-        MembershipEntry[] members = await cluster.GetGrain<IManagementGrain>(0).GetDetailedHosts(onlyActive: false);
-        return new() { Nodes = { members.Select(Node).OrderBy(node => node.Node_, StringComparer.Ordinal) } };
+        return new() { Nodes = { await nodes.List(context.CancellationToken) } };
     }
 
-    public override Task<ListSessionsResponse> ListSessions(ListSessionsRequest request, ServerCallContext context) =>
-        throw Missing(context, "list sessions");
+    public override async Task<ListSessionsResponse> ListSessions(ListSessionsRequest request, ServerCallContext context)
+    {
+        tenants.RequireAdmin(context.RequestHeaders);
+        int take = RequestReader.PageSize(request.PageSize);
+        string after = request.PageToken.Length == 0 ? "" : RequestReader.Id(request.PageToken, "page_token");
+        SessionPage page = await cluster.GetGrain<ICatalogGrain>(0).List(tenants.Tenant(context.RequestHeaders), after, take, context.CancellationToken);
+        return new()
+        {
+            Sessions = { page.Sessions.Select(s => new SessionSummary { SessionId = s.SessionId, Turns = s.Turns, Tokens = s.Tokens }) },
+            NextPageToken = page.Next,
+        };
+    }
 
     public override Task<MigrateSessionResponse> MigrateSession(MigrateSessionRequest request, ServerCallContext context) =>
         throw Missing(context, "migrate sessions");
@@ -31,22 +39,17 @@ internal sealed class AdminGrpcService(IClusterClient cluster, TenantResolver te
     public override async Task<SpillSessionResponse> SpillSession(SpillSessionRequest request, ServerCallContext context) =>
         new() { Bytes = await Session(request.SessionId, context).Spill(context.CancellationToken) };
 
-    public override Task WatchCluster(WatchClusterRequest request, IServerStreamWriter<WatchClusterResponse> responseStream, ServerCallContext context) =>
-        throw Missing(context, "watch the cluster");
-
-    private static Node Node(MembershipEntry member) => new()
+    public override async Task WatchCluster(WatchClusterRequest request, IServerStreamWriter<WatchClusterResponse> responseStream, ServerCallContext context)
     {
-        Node_ = member.SiloName,
-        Address = member.SiloAddress.Endpoint.ToString(),
-        Status = member.Status switch
+        tenants.RequireAdmin(context.RequestHeaders);
+        using PeriodicTimer timer = new(TimeSpan.FromSeconds(1), time);
+        do
         {
-            SiloStatus.Active => "active",
-            SiloStatus.ShuttingDown or SiloStatus.Stopping => "shutting_down",
-            SiloStatus.Dead => "dead",
-            _ => "joining",
-        },
-        StartTime = Timestamp.FromDateTime(DateTime.SpecifyKind(member.StartTime, DateTimeKind.Utc)),
-    };
+            WatchClusterResponse load = new() { Time = Timestamp.FromDateTimeOffset(time.GetUtcNow()), Nodes = { await nodes.List(context.CancellationToken) } };
+            await responseStream.WriteAsync(load, context.CancellationToken);
+        }
+        while (await timer.WaitForNextTickAsync(context.CancellationToken));
+    }
 
     /// <summary>A session of the key's tenant.</summary>
     private ISessionGrain Session(string id, ServerCallContext context)

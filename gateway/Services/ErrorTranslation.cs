@@ -21,6 +21,7 @@ internal static class ErrorTranslation
         ErrorCode.Unavailable => StatusCode.Unavailable,
         ErrorCode.Unimplemented => StatusCode.Unimplemented,
         ErrorCode.PermissionDenied => StatusCode.PermissionDenied,
+        ErrorCode.DeadlineExceeded => StatusCode.DeadlineExceeded,
         _ => StatusCode.Unknown,
     };
 
@@ -38,7 +39,8 @@ internal static class ErrorTranslation
         _ => null,
     };
 
-    private static bool IsInterruption(Exception exception) => exception is
+    /// <summary>True when a call did not come to its end because of a node or the way to it; whether it took effect is not known.</summary>
+    public static bool IsInterruption(Exception exception) => exception is
         TimeoutException or
         OrleansMessageRejectionException or // among them SiloUnavailableException
         ClientNotAvailableException or

@@ -1,6 +1,7 @@
 using FlowMM.Abstractions;
 using FlowMM.Gateway.Hosting;
 using FlowMM.Gateway.Requests;
+using FlowMM.Gateway.Streams;
 using FlowMM.Gateway.Tenants;
 using FlowMM.Inference.V1;
 using Grpc.Core;
@@ -10,7 +11,7 @@ using ErrorCode = FlowMM.Abstractions.ErrorCode;
 namespace FlowMM.Gateway.Services;
 
 /// <summary>The inference service: checks a request, names the session's grain, passes on what it says.</summary>
-internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolver tenants, IOptions<GatewayOptions> options)
+internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolver tenants, ResumedStream streams, IOptions<GatewayOptions> options)
     : InferenceService.InferenceServiceBase
 {
     private readonly GatewayOptions _options = options.Value;
@@ -20,7 +21,7 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
         string tenant = tenants.Tenant(context.RequestHeaders);
         string id = RequestReader.IdOrNew(request.SessionId, "session_id");
         SessionSpec spec = RequestReader.Spec(request, _options);
-        return new() { Session = ResponseWriter.Session(await Grain(tenant, id).Create(spec, context.CancellationToken)) };
+        return new() { Session = ResponseWriter.Session(await cluster.GetGrain<ICatalogGrain>(0).Create(tenant, id, spec, context.CancellationToken)) };
     }
 
     public override async Task Generate(GenerateRequest request, IServerStreamWriter<GenerateResponse> responseStream, ServerCallContext context)
@@ -31,7 +32,12 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
 
         // From here on the turn may be on record: an interruption names the id to retry by.
         context.UserState[ErrorInterceptor.TurnId] = turnId;
-        await foreach (TurnEvent turnEvent in session.Generate(turn, context.CancellationToken).WithCancellation(context.CancellationToken))
+        if (turn.Parts.Any(p => p.Image is not null))
+        {
+            RequestContext.Set(RequestKeys.Pictures, PictureDigest.Pack([.. turn.Parts.Select(p => p.Image?.Hash).OfType<string>().Select(PictureDigest.Key)]));
+        }
+
+        await foreach (TurnEvent turnEvent in streams.Listen(session, turn, context.CancellationToken))
         {
             await responseStream.WriteAsync(ResponseWriter.Event(turnEvent, request.SessionId), context.CancellationToken);
         }
@@ -94,9 +100,7 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
     }
 
     private ISessionGrain Session(string id, ServerCallContext context) =>
-        Grain(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id"));
-
-    private ISessionGrain Grain(string tenant, string id) => cluster.GetGrain<ISessionGrain>(new SessionKey(tenant, id).ToString());
+        cluster.GetGrain<ISessionGrain>(new SessionKey(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id")).ToString());
 
     private IModelGrain Model() => cluster.GetGrain<IModelGrain>(0);
 }

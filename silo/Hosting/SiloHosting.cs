@@ -60,7 +60,9 @@ public static class SiloHosting
             provider.GetRequiredService<ILogger<InferenceEngine>>()));
         services.AddSingleton(provider => new Conversation(
             provider.GetRequiredService<ChatModel>(), provider.GetRequiredService<IOptions<SiloSettings>>().Value));
+        services.AddSingleton<TurnRunner>();
         services.AddSingleton<SessionContext>();
+        services.AddFlowMMPlacement();
         services.AddHostedService<EngineWarmUp>();
     }
 
@@ -72,13 +74,14 @@ public static class SiloHosting
         }
 
         torch.ScalarType dtype = model.DType switch { "bfloat16" => torch.ScalarType.BFloat16, "float16" => torch.ScalarType.Float16, _ => torch.ScalarType.Float32 };
-        KernelOptions kernels = new()
+        return ChatModel.Load(model.Path, new LoadSettings
         {
-            Enabled = model.Kernels,
-            Weights = Enum.Parse<WeightType>(model.Weights, ignoreCase: true),
-            Threads = engine.Threads,
-        };
-        return ChatModel.Load(model.Path, torch.device(engine.Device), dtype, kernels, new LoadingLog(logger), model.ChatTemplate);
+            Devices = [.. (model.Devices.Count > 0 ? model.Devices : [engine.Device]).Select(d => torch.device(d))],
+            Dtype = dtype,
+            Kernels = new KernelOptions { Enabled = model.Kernels, Weights = Enum.Parse<WeightType>(model.Weights, ignoreCase: true), Threads = engine.Threads },
+            Progress = new LoadingLog(logger),
+            Template = model.ChatTemplate,
+        });
     }
 
     private static void ConfigureSilo(ISiloBuilder silo, SiloSettings settings, ConfigurationOptions redis, string cluster)
@@ -117,7 +120,7 @@ internal sealed partial class EngineWarmUp(InferenceEngine engine, ILogger<Engin
 {
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        Serving(engine.Model.Name, engine.Model.Digest, engine.Model.Device.ToString());
+        Serving(engine.Model.Name, engine.Model.Digest, string.Join(", ", engine.Model.LayerDevices.Select(d => d.ToString()).Distinct()));
         return Task.CompletedTask;
     }
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.RegularExpressions;
 
 namespace FlowMM.Silo.Hosting;
 
@@ -46,7 +47,7 @@ public sealed class SiloSettings
 }
 
 /// <summary>The served model. Bound from <c>FlowMM:Model</c>.</summary>
-public sealed class ModelSettings
+public sealed partial class ModelSettings : IValidatableObject
 {
     /// <summary>Folder of the checkpoint, in the Hugging Face layout.</summary>
     [Required(ErrorMessage = "FlowMM:Model:Path is missing.")]
@@ -68,6 +69,21 @@ public sealed class ModelSettings
 
     /// <summary>Own kernels on a CPU with float32; false computes with the tensor library alone. Default true.</summary>
     public bool Kernels { get; set; } = true;
+
+    /// <summary>
+    /// Devices that share the model by its layers, in order: <c>cuda:N</c>, <c>cpu</c> or <c>cpu:N</c>, each once, no more than layers. Each gets
+    /// consecutive layers of about as many weights, and their part of <c>FlowMM:Engine:CacheBytes</c>. Empty (default): <c>FlowMM:Engine:Device</c>.
+    /// </summary>
+    public IList<string> Devices { get; } = [];
+
+    /// <inheritdoc/>
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext) => Devices
+        .Select((device, i) => (device, i))
+        .Where(d => !Device().IsMatch(d.device) || Devices.IndexOf(d.device) != d.i)
+        .Select(d => new ValidationResult($"FlowMM:Model:Devices:{d.i} must be cpu, cpu:N or cuda:N, and each device once."));
+
+    [GeneratedRegex(@"^(cpu|cuda)(:\d{1,4})?$")]
+    private static partial Regex Device();
 }
 
 /// <summary>Defaults of the deployment for what requests and sessions leave open. Bound from <c>FlowMM:Defaults</c>.</summary>

@@ -19,6 +19,7 @@ internal static class StoreHosting
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(redis));
         services.AddSingleton(_ => new BulkConnection(redis));
         services.AddSingleton<BlobStore>();
+        services.AddSingleton<SessionIndex>();
         services.AddSingleton<ISessionStore, RedisSessionStore>();
         services.AddSingleton(provider => provider.GetRequiredService<IOptions<SnapshotOptions>>().Value.Form());
         services.AddSingleton<SnapshotStore>();

@@ -47,6 +47,8 @@ internal sealed class Conversation(ChatModel model, SiloSettings settings)
             Images = [.. prompt.Images.Select((s, i) => new StoredImageTokens(s.Start, s.Length, hashes[i], s.Grid))],
             Sampling = new SamplingOptions { MaxTokens = plan.MaxTokens }.Over(request.Sampling),
             Merging = request.Merging,
+            Priority = request.Priority,
+            Timeout = request.Timeout,
         };
     }
 

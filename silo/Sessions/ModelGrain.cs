@@ -21,7 +21,7 @@ internal sealed class ModelGrain(InferenceEngine engine, Conversation conversati
             Vocabulary = model.Vocabulary,
             CacheBytesPerToken = model.CacheShape.BytesPerToken(model.Dtype),
             TokensPerImage = model.TokensPerImage,
-            Device = model.Device.ToString(),
+            Device = string.Join(", ", model.LayerDevices.Select(d => d.ToString()).Distinct()),
         });
     }
 

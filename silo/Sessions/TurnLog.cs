@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using FlowMM.Abstractions;
+using FlowMM.Silo.Store;
 
 namespace FlowMM.Silo.Sessions;
 
@@ -18,11 +19,15 @@ internal sealed class TurnLog(string turnId, string digest)
 
     public string Digest { get; } = digest;
 
+    /// <summary>Characters of the answer so far.</summary>
+    public long Reached { get; private set; }
+
     public CancellationTokenSource Cancellation { get; } = new();
 
     public void Add(TurnEvent happened)
     {
         _events.Add(happened);
+        Reached = happened is TextDelta delta ? delta.Offset + delta.Text.Length : Reached;
         Wake();
     }
 
@@ -57,6 +62,19 @@ internal sealed class TurnLog(string turnId, string digest)
 
             await _more.Task.WaitAsync(cancellationToken);
         }
+    }
+
+    /// <summary>What a turn that is committed tells, text from <paramref name="offset"/> on.</summary>
+    public static IEnumerable<TurnEvent> Told(TurnRecord done, long offset)
+    {
+        yield return new TurnAccepted { TurnId = done.Accepted.TurnId };
+        TextDelta whole = new() { Offset = 0, Text = done.Turn.Text, Tokens = done.Turn.Usage.CompletionTokens, Logprobs = done.Turn.Logprobs };
+        if (whole.Text.Length > 0 && From(whole, offset) is TurnEvent rest)
+        {
+            yield return rest;
+        }
+
+        yield return new TurnFinished { Turn = done.Turn };
     }
 
     /// <summary>The part of an event that lies at or after <paramref name="offset"/>, or null.</summary>

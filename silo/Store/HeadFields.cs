@@ -15,6 +15,9 @@ internal static class HeadFields
     /// <summary>Id of the model.</summary>
     public const string Model = "model";
 
+    /// <summary>Logical length.</summary>
+    public const string Tokens = "tokens";
+
     /// <summary>The accepted turn that is not committed, JSON.</summary>
     public const string Pending = "pending";
 

@@ -9,13 +9,14 @@ namespace FlowMM.Silo.Store;
 /// Sessions in Redis, or any server that speaks RESP. Writes are MULTI/EXEC under a condition on <c>head.epoch</c>; pictures are blobs that
 /// the sessions of a tenant share.
 /// </summary>
-internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore blobs) : ISessionStore
+internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore blobs, SessionIndex index) : ISessionStore
 {
     private IDatabase Database => redis.GetDatabase();
 
     public async Task<bool> Create(SessionKey key, SessionRecord record, StoredSnapshot? snapshot)
     {
         StoreKeys keys = new(key);
+        await index.Enter(key);
         ITransaction write = Database.CreateTransaction();
         write.AddCondition(Condition.KeyNotExists(keys.Head));
         _ = write.HashSetAsync(keys.Head,
@@ -24,6 +25,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
             new(HeadFields.Spec, JsonSerializer.Serialize(record.Spec, RecordJson.Default.SessionSpec)),
             new(HeadFields.Created, record.CreateTime.ToString("O", CultureInfo.InvariantCulture)),
             new(HeadFields.Model, record.Model),
+            new(HeadFields.Tokens, record.Tokens),
         ]);
         if (record.Turns.Count > 0)
         {
@@ -89,6 +91,9 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
         ITransaction write = Fenced(keys, epoch);
         _ = write.ListRightPushAsync(keys.Turns, JsonSerializer.Serialize(turn, RecordJson.Default.TurnRecord));
         _ = write.HashSetAsync(keys.Head, HeadFields.Epoch, epoch + 1);
+        _ = turn.Accepted.Reset
+            ? write.HashSetAsync(keys.Head, HeadFields.Tokens, turn.Tokens)
+            : (Task)write.HashIncrementAsync(keys.Head, HeadFields.Tokens, turn.Tokens);
         _ = write.HashDeleteAsync(keys.Head, HeadFields.Pending);
         return await write.ExecuteAsync();
     }
@@ -118,7 +123,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
         }
 
         // A snapshot of what was taken back must not come, however late its writer is.
-        _ = write.HashSetAsync(keys.Head, [new(HeadFields.Epoch, session.Epoch + 1), new(HeadFields.Fence, session.Epoch + 1)]);
+        _ = write.HashSetAsync(keys.Head, [new(HeadFields.Epoch, session.Epoch + 1), new(HeadFields.Fence, session.Epoch + 1), new(HeadFields.Tokens, session.After(turns).Tokens)]);
         _ = write.HashDeleteAsync(keys.Head, [HeadFields.Pending, HeadFields.Cache, HeadFields.Snapshot]);
         _ = write.KeyDeleteAsync(keys.Manifest);
         BlobName[] left = [.. dropped.Select(h => BlobName.Image(key.Tenant, h)), .. Chunks(key, snapshot)];
@@ -143,6 +148,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
         StoreKeys keys = new(key);
         RedisValue[] needed = await Database.SetMembersAsync(keys.Blobs);
         await Database.KeyDeleteAsync(keys.All);
+        await index.Strike(key);
         await Task.WhenAll(needed.Select(n => BlobName.Parse(key.Tenant, n.ToString())).OfType<BlobName>().Select(b => blobs.Release(b, key.Session)));
     }
 

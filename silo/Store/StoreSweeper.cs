@@ -8,11 +8,11 @@ using StackExchange.Redis;
 namespace FlowMM.Silo.Store;
 
 /// <summary>
-/// Takes away what a death in the middle left behind: keys of sessions that have no head, notes on blobs by sessions that do not name them, and blobs
-/// without a note. One silo of the cluster at a time sweeps. What is young is left alone: its writer may be about to name it.
+/// Takes away what a death in the middle left behind: keys of sessions that have no head, notes on blobs by sessions that do not name them, blobs
+/// without a note, and entries of the index without a session. One silo of the cluster at a time sweeps. What is young is left alone: its writer may be about to name it.
 /// </summary>
 internal sealed partial class StoreSweeper(
-    IConnectionMultiplexer redis, BlobStore blobs, IOptions<StoreSettings> settings, TimeProvider time, ILogger<StoreSweeper> logger) : BackgroundService
+    IConnectionMultiplexer redis, BlobStore blobs, SessionIndex index, IOptions<StoreSettings> settings, TimeProvider time, ILogger<StoreSweeper> logger) : BackgroundService
 {
     private const string Turn = "flowmm:sweep";
     private const int Page = 500;
@@ -33,6 +33,11 @@ internal sealed partial class StoreSweeper(
                 string key = found.ToString();
                 BlobName? blob = BlobName.OfKey(key);
                 swept += blob is null ? await SweepSession(key) : seen.Add(blob) ? await SweepBlob(blob) : 0;
+            }
+
+            await foreach (RedisKey found in server.KeysAsync(pattern: SessionIndex.Pattern, pageSize: Page).WithCancellation(cancellationToken))
+            {
+                swept += await SweepIndex(SessionIndex.TenantOf(found.ToString()));
             }
         }
 
@@ -78,10 +83,34 @@ internal sealed partial class StoreSweeper(
             return 0;
         }
 
+        SessionKey owner = new(tenant, session);
         ITransaction delete = Database.CreateTransaction();
-        delete.AddCondition(Condition.KeyNotExists(new StoreKeys(new SessionKey(tenant, session)).Head));
+        delete.AddCondition(Condition.KeyNotExists(new StoreKeys(owner).Head));
         _ = delete.KeyDeleteAsync(key);
-        return await delete.ExecuteAsync() ? 1 : 0;
+        if (await delete.ExecuteAsync())
+        {
+            return 1;
+        }
+
+        await index.Enter(owner);
+        return 0;
+    }
+
+    /// <summary>Entries of sessions that are gone. One that is created at this moment is entered again when its keys are seen.</summary>
+    private async Task<int> SweepIndex(string tenant)
+    {
+        int swept = 0;
+        await foreach (SortedSetEntry entry in index.Entries(tenant))
+        {
+            SessionKey key = new(tenant, entry.Element.ToString());
+            if (!await Database.KeyExistsAsync(new StoreKeys(key).Head))
+            {
+                await index.Strike(key);
+                swept++;
+            }
+        }
+
+        return swept;
     }
 
     private async Task<int> SweepBlob(BlobName blob)

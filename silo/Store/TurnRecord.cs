@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using FlowMM.Abstractions;
 using FlowMM.Model;
 
@@ -41,6 +42,12 @@ internal sealed record AcceptedTurn
     public required SamplingOptions Sampling { get; init; }
 
     public required MergingOptions Merging { get; init; }
+
+    /// <summary>As the request that it was accepted with says.</summary>
+    public int Priority { get; init; }
+
+    /// <summary>As the request that it was accepted with says.</summary>
+    public TimeSpan? Timeout { get; init; }
 }
 
 /// <summary>A committed turn as stored.</summary>
@@ -51,6 +58,10 @@ internal sealed record TurnRecord
     public required Turn Turn { get; init; }
 
     public required IReadOnlyList<int> AnswerIds { get; init; }
+
+    /// <summary>Tokens of prompt and answer.</summary>
+    [JsonIgnore]
+    public int Tokens => Accepted.PromptIds.Count + AnswerIds.Count;
 }
 
 /// <summary>A session as stored.</summary>
@@ -69,6 +80,9 @@ internal sealed record SessionRecord
 
     /// <summary>A turn that was accepted and not committed: its node died, or it still runs.</summary>
     public AcceptedTurn? Pending { get; init; }
+
+    /// <summary>Logical length: the turns from the last one on that holds the whole conversation anew.</summary>
+    public int Tokens => Turns.Skip(Turns.Index().LastOrDefault(t => t.Item.Accepted.Reset).Index).Sum(t => t.Tokens);
 
     /// <summary>Hashes of the pictures that its committed turns show.</summary>
     public IEnumerable<string> Images => Turns.SelectMany(t => t.Turn.Images).Distinct();

@@ -26,4 +26,7 @@ public enum ErrorCode
 
     /// <summary>The tenant may not do it.</summary>
     PermissionDenied,
+
+    /// <summary>The turn's time passed before its first token; its record was withdrawn, and the same turn id may be sent again.</summary>
+    DeadlineExceeded,
 }

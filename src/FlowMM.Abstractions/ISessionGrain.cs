@@ -4,12 +4,6 @@ namespace FlowMM.Abstractions;
 [Alias("flowmm.ISessionGrain")]
 public interface ISessionGrain : IGrainWithStringKey
 {
-    /// <summary>Creates the session durably; the same spec again answers as the first time.</summary>
-    /// <param name="spec">What it is created with.</param>
-    /// <param name="cancellationToken">Stops waiting, not the creation.</param>
-    [Alias("Create")]
-    Task<SessionInfo> Create(SessionSpec spec, CancellationToken cancellationToken);
-
     /// <summary>
     /// Runs a turn, joins it when it runs already, or answers from the record when it is finished. A caller that stops
     /// listening does not stop the turn; <see cref="Cancel"/> does.
@@ -18,6 +12,13 @@ public interface ISessionGrain : IGrainWithStringKey
     /// <param name="cancellationToken">Stops listening.</param>
     [Alias("Generate")]
     IAsyncEnumerable<TurnEvent> Generate(TurnRequest request, CancellationToken cancellationToken);
+
+    /// <summary>How far a running turn is: asked when its stream is silent.</summary>
+    /// <param name="turnId">The turn.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>Characters of its answer so far; null when it does not run here.</returns>
+    [Alias("Reached")]
+    Task<long?> Reached(string turnId, CancellationToken cancellationToken);
 
     /// <summary>Describes the session.</summary>
     /// <param name="cancellationToken">Stops waiting.</param>

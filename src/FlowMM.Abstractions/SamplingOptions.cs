@@ -40,6 +40,18 @@ public sealed record SamplingOptions
     [Id(8)]
     public int? Logprobs { get; init; }
 
+    /// <summary>
+    /// Most tokens that a step drafts by looking the newest ones up in the conversation, 0 to 15; 0: none. Never changes the answer; saves time
+    /// where it repeats or quotes. Without effect where the node's model does not compute rows independently (on a device, or without kernels).
+    /// Default 0.
+    /// </summary>
+    [Id(9)]
+    public int? SpeculateTokens { get; init; }
+
+    /// <summary>Most of the newest tokens that are looked up for a draft, 1 to 8. Default 3.</summary>
+    [Id(10)]
+    public int? SpeculateNgram { get; init; }
+
     /// <summary>These options, with what is null taken from <paramref name="defaults"/>.</summary>
     /// <param name="defaults">The session's or the deployment's options.</param>
     public SamplingOptions Over(SamplingOptions? defaults) => defaults is null ? this : new()
@@ -53,5 +65,7 @@ public sealed record SamplingOptions
         Stop = Stop ?? defaults.Stop,
         Seed = Seed ?? defaults.Seed,
         Logprobs = Logprobs ?? defaults.Logprobs,
+        SpeculateTokens = SpeculateTokens ?? defaults.SpeculateTokens,
+        SpeculateNgram = SpeculateNgram ?? defaults.SpeculateNgram,
     };
 }

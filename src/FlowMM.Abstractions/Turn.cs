@@ -115,6 +115,14 @@ public sealed record Usage
     /// <summary>Tokens of the prompt that were not computed, because another conversation of the tenant began with them.</summary>
     [Id(6)]
     public int CachedTokens { get; init; }
+
+    /// <summary>Tokens that were drafted by prompt lookup; 0 when it was not asked for, or cannot be done where the turn ran.</summary>
+    [Id(7)]
+    public int DraftedTokens { get; init; }
+
+    /// <summary>Drafted tokens that became the answer's.</summary>
+    [Id(8)]
+    public int AcceptedTokens { get; init; }
 }
 
 /// <summary>Where the history's cache came from.</summary>

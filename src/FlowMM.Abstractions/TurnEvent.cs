@@ -28,6 +28,13 @@ public sealed record TextDelta : TurnEvent
     /// <summary>Tokens generated when this was sent.</summary>
     [Id(2)]
     public required int Tokens { get; init; }
+
+    /// <summary>
+    /// One for each token generated since the delta before, the newest last; null when they were not asked for. A delta that is told in part has
+    /// those of the whole.
+    /// </summary>
+    [Id(3)]
+    public IReadOnlyList<TokenLogprob>? Logprobs { get; init; }
 }
 
 /// <summary>The turn is committed.</summary>

@@ -52,4 +52,15 @@ public sealed record TurnRequest
     /// <summary>Characters of the answer that the caller already has.</summary>
     [Id(4)]
     public long ResumeOffset { get; init; }
+
+    /// <summary>Turns of higher priority run first, and may take the place of running ones of lower priority, which go on later. Default 0.</summary>
+    [Id(5)]
+    public int Priority { get; init; }
+
+    /// <summary>
+    /// Time that the turn may take on the node that runs it, from when that takes it in. Null: any. When it passes, a turn that has said something is
+    /// committed as <see cref="FinishReason.DeadlineExceeded"/>; one that has not is withdrawn and refused as <see cref="ErrorCode.DeadlineExceeded"/>.
+    /// </summary>
+    [Id(6)]
+    public TimeSpan? Timeout { get; init; }
 }

@@ -25,7 +25,7 @@ internal sealed class Admission(ChatModel model, EngineOptions options, Resident
         }
 
         ResidentSession? resident = sessions.Find(sequence.Input.Session);
-        int reused = resident?.Common(sequence.Wanted, Boundaries(sequence.Runs)) ?? -1;
+        int reused = resident is null ? -1 : Reusable(sequence, resident);
         if (resident is not null && reused < 0)
         {
             sessions.Remove(resident.Key);
@@ -61,8 +61,9 @@ internal sealed class Admission(ChatModel model, EngineOptions options, Resident
 
     private bool TryContinue(Sequence sequence, ResidentSession resident, int reused)
     {
-        Prefill prefill = new(sequence.Runs, reused);
-        int more = Math.Max(0, prefill.Remaining + Slack - (resident.Fed.Count - reused));
+        int said = reused - sequence.Wanted.Length;
+        Prefill? prefill = said < 0 ? new(sequence.Runs, reused) : null;
+        int more = Math.Max(0, (prefill?.Remaining ?? 1) + Slack - (resident.Fed.Count - reused));
 
         // Busy before room is made for it: it must not leave for itself.
         resident.Busy = true;
@@ -81,10 +82,25 @@ internal sealed class Admission(ChatModel model, EngineOptions options, Resident
         sequence.WasResident = true;
         (sequence.Arrival, resident.Arrival) = (resident.Arrival, null);
         Begin(sequence, resident, prefill, reused);
+        if (prefill is null)
+        {
+            sequence.Recall(said, model.EndIds);
+        }
+
         return true;
     }
 
-    private void Begin(Sequence sequence, ResidentSession resident, Prefill prefill, int reused)
+    /// <summary>Tokens at the front of the session's cache that the turn goes on from; -1 when it cannot be cut back that far.</summary>
+    private int Reusable(Sequence sequence, ResidentSession resident)
+    {
+        int common = resident.Common(sequence.Known, Boundaries(sequence.Runs));
+        int inPrompt = common - (sequence.Wanted.Length - sequence.Input.Prompt.Ids.Count);
+
+        // A prompt that was begun is fed on in the chunks that it would have come in.
+        return inPrompt > 0 && common < sequence.Wanted.Length ? common - (inPrompt % options.PrefillChunk) : common;
+    }
+
+    private void Begin(Sequence sequence, ResidentSession resident, Prefill? prefill, int reused)
     {
         int history = sequence.Wanted.Length - sequence.Input.Prompt.Ids.Count;
         sequence.Resident = resident;

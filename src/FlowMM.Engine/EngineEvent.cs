@@ -8,7 +8,8 @@ public abstract record EngineEvent;
 /// <summary>One more token.</summary>
 /// <param name="Id">The token.</param>
 /// <param name="Text">What may be shown of the answer because of it; often empty.</param>
-public sealed record TokenEvent(int Id, string Text) : EngineEvent;
+/// <param name="Scores">How probable it was; null when that was not asked for.</param>
+public sealed record TokenEvent(int Id, string Text, TokenScores? Scores = null) : EngineEvent;
 
 /// <summary>The turn's end.</summary>
 public sealed record EndEvent : EngineEvent

@@ -58,14 +58,26 @@ public sealed partial class InferenceEngine : IDisposable
     /// <summary>The model that it runs.</summary>
     public ChatModel Model => _model;
 
+    /// <summary>How the device is shared.</summary>
+    public EngineOptions Options => _options;
+
     /// <summary>Turns that wait or run.</summary>
     public int Load => Volatile.Read(ref _queued);
+
+    /// <summary>Turns that run.</summary>
+    public int Running => _scheduler.Running;
+
+    /// <summary>SHA-256 of the pictures whose features are kept, hexadecimal.</summary>
+    public IEnumerable<string> Pictures => _runner.Pictures.Hashes;
 
     /// <summary>Sessions on the device or in host memory.</summary>
     public int ResidentSessions => _sessions.Published;
 
     /// <summary>Bytes that their caches take on the device.</summary>
     public long CacheBytes => _sessions.PublishedBytes;
+
+    /// <summary>Bytes that caches take in host memory, which had to leave the device or were idle.</summary>
+    public long HostBytes => _sessions.PublishedHostBytes;
 
     /// <summary>Steps that were run.</summary>
     public long Steps => Interlocked.Read(ref _steps);
@@ -292,7 +304,7 @@ public sealed partial class InferenceEngine : IDisposable
     {
         Interlocked.Increment(ref _steps);
         Batch batch = _scheduler.Schedule();
-        if (batch.Decoding.Count < 2 || !_model.RowsAreIndependent || !TryTogether(batch.Decoding))
+        if (batch.Decoding.Count < 2 || !_model.DecodesTogether || !TryTogether(batch.Decoding))
         {
             foreach (Sequence sequence in batch.Decoding)
             {
@@ -302,7 +314,7 @@ public sealed partial class InferenceEngine : IDisposable
 
         if (batch.Prefilling is Sequence prefilling)
         {
-            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling)));
+            Try(prefilling, () => Publish(prefilling, _runner.Prefill(prefilling) is int first ? [first] : []));
         }
     }
 
@@ -321,7 +333,7 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
-    private void Finish(Sequence sequence, Func<int> choose) => Try(sequence, () => Publish(sequence, choose()));
+    private void Finish(Sequence sequence, IEnumerable<int> tokens) => Try(sequence, () => Publish(sequence, tokens));
 
     /// <summary>Runs one sequence's part of a step; an error ends that sequence alone and drops its cache.</summary>
     private void Try(Sequence sequence, Action work)
@@ -342,12 +354,12 @@ public sealed partial class InferenceEngine : IDisposable
         }
     }
 
-    private void Publish(Sequence sequence, int? token)
+    private void Publish(Sequence sequence, IEnumerable<int> tokens)
     {
         ResidentSession resident = sequence.Resident!;
-        if (token is int id)
+        foreach (int id in tokens)
         {
-            sequence.Push(id, _model.EndIds, resident.Cache.LogicalLength + 1 >= _model.ContextLength);
+            sequence.Push(id, _model.EndIds, resident.Fed.Count + 1 >= _model.ContextLength);
         }
 
         _sessions.Publish(resident);

@@ -6,7 +6,7 @@ namespace FlowMM.Engine;
 
 /// <summary>
 /// Encoded pictures by tenant and SHA-256 within a bound of bytes; the longest unused leave first. Belongs to the engine's thread, but for
-/// <see cref="Holds"/>.
+/// <see cref="Holds"/> and <see cref="Hashes"/>.
 /// </summary>
 internal sealed class PictureFeatures(long limit) : IDisposable
 {
@@ -19,6 +19,9 @@ internal sealed class PictureFeatures(long limit) : IDisposable
 
     /// <summary>True when a picture need not be decoded, unless it leaves before it is needed. Any thread may ask.</summary>
     public bool Holds(string tenant, string hash) => _published.ContainsKey((tenant, hash));
+
+    /// <summary>Hashes of the pictures that are held. Any thread may ask.</summary>
+    public IEnumerable<string> Hashes => _published.Keys.Select(k => k.Hash);
 
     /// <summary>[tokens, C], or null when it is not held; stays the cache's, and is valid for this step.</summary>
     public Tensor? Find(string tenant, string hash)

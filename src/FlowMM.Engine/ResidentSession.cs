@@ -38,6 +38,8 @@ internal sealed class ResidentSession(string key, SessionCache cache) : IDisposa
 
     public void Feed(IEnumerable<long> identities) => _fed.AddRange(identities);
 
+    public void Feed(long identity) => _fed.Add(identity);
+
     /// <summary>How much of the cache can be kept for a conversation: the longest front that both have.</summary>
     /// <param name="wanted">What the cache is to hold.</param>
     /// <param name="whole">Runs of it that cannot be kept in part: they are merged as one segment.</param>

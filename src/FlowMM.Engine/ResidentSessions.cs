@@ -19,6 +19,9 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit, TimeProv
     /// <summary>Bytes on the device as other threads see them.</summary>
     public long PublishedBytes => _published.Values.Sum(b => b.Device);
 
+    /// <summary>Bytes in host memory as other threads see them.</summary>
+    public long PublishedHostBytes => _published.Values.Sum(b => b.Host);
+
     public KvMemory Memory => memory;
 
     public ResidentSession? Find(string key) => _sessions.GetValueOrDefault(key);

@@ -14,6 +14,12 @@ public sealed record SamplingPlan
     /// <summary>Most tokens to name at each place.</summary>
     public const int MaxLogprobs = 20;
 
+    /// <summary>Most tokens to draft in a step.</summary>
+    public const int MaxSpeculateTokens = 15;
+
+    /// <summary>Most tokens to look up for a draft.</summary>
+    public const int MaxSpeculateNgram = 8;
+
     /// <summary>Softmax temperature; 0 is greedy.</summary>
     public required double Temperature { get; init; }
 
@@ -41,6 +47,12 @@ public sealed record SamplingPlan
     /// <summary>Most probable tokens to name at each place; null: no log-probabilities.</summary>
     public int? Logprobs { get; init; }
 
+    /// <summary>Most tokens to draft in a step; 0: none. Drafts never change the answer.</summary>
+    public int SpeculateTokens { get; init; }
+
+    /// <summary>Most of the newest tokens that are looked up for a draft.</summary>
+    public int SpeculateNgram { get; init; } = 3;
+
     /// <summary>Fills in defaults and checks ranges.</summary>
     /// <param name="options">What was asked for.</param>
     /// <exception cref="RefusedException">An option is out of its range; the text names it and the range.</exception>
@@ -53,6 +65,8 @@ public sealed record SamplingPlan
         Check(options.RepetitionPenalty is null or (> 0 and <= 10), "repetition_penalty must be above 0 and at most 10");
         Check(options.MaxTokens is null or >= 1, "max_tokens must be at least 1");
         Check(options.Logprobs is null or (>= 0 and <= MaxLogprobs), $"logprobs must be 0 to {MaxLogprobs}");
+        Check(options.SpeculateTokens is null or (>= 0 and <= MaxSpeculateTokens), $"speculate_tokens must be 0 to {MaxSpeculateTokens}");
+        Check(options.SpeculateNgram is null or (>= 1 and <= MaxSpeculateNgram), $"speculate_ngram must be 1 to {MaxSpeculateNgram}");
         IReadOnlyList<string> stop = options.Stop ?? [];
         Check(stop.Count <= MaxStops, $"at most {MaxStops} stop texts are allowed");
         Check(stop.All(s => s.Length is > 0 and <= MaxStopLength), $"a stop text must have 1 to {MaxStopLength} characters");
@@ -67,6 +81,8 @@ public sealed record SamplingPlan
             Stop = stop,
             Seed = options.Seed ?? 0,
             Logprobs = options.Logprobs,
+            SpeculateTokens = options.SpeculateTokens ?? 0,
+            SpeculateNgram = options.SpeculateNgram ?? 3,
         };
     }
 

@@ -48,7 +48,7 @@ internal sealed class Scheduler(int maxRunning, ResidentSessions sessions, Admis
             prefilling.LastChunk = ++_chunks;
         }
 
-        return new Batch([.. _running.Where(s => s.Prefill is null)], prefilling);
+        return new Batch([.. _running.Where(s => s.Prefill is null && !s.Ended)], prefilling);
     }
 
     /// <summary>Ends every sequence with an error; the engine stops.</summary>
@@ -87,7 +87,7 @@ internal sealed class Scheduler(int maxRunning, ResidentSessions sessions, Admis
             if (_running.Count < maxRunning && admission.TryStart(next))
             {
                 _waiting.Remove(next);
-                if (!next.Ended)
+                if (next.Resident is not null)
                 {
                     _running.Add(next);
                 }

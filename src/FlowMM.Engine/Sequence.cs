@@ -29,6 +29,11 @@ internal sealed class Sequence
         _stop = new StopMatcher(input.Sampling.Stop);
         Sampler = new Sampler(input.Sampling);
         Sampler.Saw(input.Prompt.Ids);
+        if (input.Sampling.SpeculateTokens > 0)
+        {
+            Lookup = new PromptLookup(input.Sampling.SpeculateTokens, input.Sampling.SpeculateNgram);
+            Array.ForEach(Runs, r => Lookup.Saw(r.Ids));
+        }
 
         // Never full: at most one event a token, and the end.
         _events = Channel.CreateBounded<EngineEvent>(new BoundedChannelOptions(input.Sampling.MaxTokens + 2) { SingleReader = true });
@@ -41,6 +46,9 @@ internal sealed class Sequence
 
     /// <summary>Identities of their tokens: what the cache is to hold before the answer.</summary>
     public long[] Wanted { get; }
+
+    /// <summary>Identities of what the cache may hold of the turn already: <see cref="Wanted"/>, and the answer as far as it was said before.</summary>
+    public long[] Known => CanRecall ? [.. Wanted, .. Input.Progress.Ids.Select(id => (long)id)] : Wanted;
 
     /// <summary>Names of the first run's fronts.</summary>
     public string[] Fronts { get; }
@@ -61,6 +69,9 @@ internal sealed class Sequence
     public IReadOnlyDictionary<string, ProcessedImage> Images { get; }
 
     public Sampler Sampler { get; }
+
+    /// <summary>Drafts the answer; null when that was not asked for.</summary>
+    public PromptLookup? Lookup { get; }
 
     public ResidentSession? Resident { get; set; }
 
@@ -99,23 +110,43 @@ internal sealed class Sequence
 
     public ChannelReader<EngineEvent> Events => _events.Reader;
 
+    /// <summary>The next token, when it was said before.</summary>
+    private int? Said => _answer.Count < Input.Progress.Ids.Count ? Input.Progress.Ids[_answer.Count] : null;
+
+    // Scores, and the queries that a long answer is merged by, come of computing: without them every token is computed again.
+    private bool CanRecall => Input.Sampling.Logprobs is null && Input.Prompt.Merging is null or { Method: "full" };
+
     public void Start() => _started = Stopwatch.GetTimestamp();
 
-    /// <summary>Chooses the token that follows what the cache holds.</summary>
-    /// <param name="logits">[V]; overwritten.</param>
-    public int Choose(Span<float> logits)
+    /// <summary>Takes tokens that were said before and that the cache holds, and the one after them.</summary>
+    /// <param name="held">How many the cache holds; fewer than were said.</param>
+    /// <param name="endIds">Ids that end an answer.</param>
+    public void Recall(int held, IReadOnlySet<int> endIds)
     {
-        int position = Resident!.Cache.LogicalLength;
+        for (int i = 0; i <= held && !Ended; i++)
+        {
+            Push(Input.Progress.Ids[i], endIds, contextFull: false);
+        }
+    }
+
+    /// <summary>Chooses a token; one that was said before is said again.</summary>
+    /// <param name="logits">[V]; overwritten.</param>
+    /// <param name="position">Its logical index.</param>
+    public int Choose(Span<float> logits, int position)
+    {
         if (Input.Sampling.Logprobs is not int top)
         {
-            return Sampler.Choose(logits, position);
+            return Said ?? Sampler.Choose(logits, position);
         }
 
         float[] raw = logits.ToArray();
-        int chosen = Sampler.Choose(logits, position);
+        int chosen = Said ?? Sampler.Choose(logits, position);
         _scores.Add(TokenScores.Of(raw, chosen, top));
         return chosen;
     }
+
+    /// <summary>The token to go on with where one was chosen by its logits alone: one that was said before is said again.</summary>
+    public int Chosen(int id) => Said ?? id;
 
     /// <summary>Takes a generated token; ends the sequence when it is the last.</summary>
     public void Push(int id, IReadOnlySet<int> endIds, bool contextFull)
@@ -129,8 +160,9 @@ internal sealed class Sequence
 
         _answer.Add(id);
         Sampler.Saw([id]);
+        Lookup?.Saw([id]);
         string text = _stop.Append(_detokenizer.Append(id));
-        _events.Writer.TryWrite(new TokenEvent(id, text));
+        _events.Writer.TryWrite(new TokenEvent(id, text, Input.Sampling.Logprobs is null ? null : _scores[^1]));
         if (_stop.Stopped)
         {
             End(FinishReason.Stop, _answer.Count);
@@ -141,11 +173,11 @@ internal sealed class Sequence
         }
     }
 
-    /// <summary>Ends it with what it has when it was cancelled or its time has passed.</summary>
+    /// <summary>Ends it with what it has when it was cancelled or its time has passed; never with less than was said before.</summary>
     public void EndWhenAsked()
     {
         bool late = Input.Timeout is { } timeout && _time.GetElapsedTime(_arrived) >= timeout;
-        if (!Ended && (Cancelled || late))
+        if (!Ended && Said is null && (Cancelled || late))
         {
             End(Cancelled ? FinishReason.Cancelled : FinishReason.DeadlineExceeded, _answer.Count);
         }
@@ -185,6 +217,8 @@ internal sealed class Sequence
         TimeToFirstTokenMs = Stopwatch.GetElapsedTime(_accepted, _first).TotalMilliseconds,
         PrefillMs = _started == 0 ? 0 : Stopwatch.GetElapsedTime(_started, _first).TotalMilliseconds,
         DecodeMs = Stopwatch.GetElapsedTime(_first, now).TotalMilliseconds,
+        DraftedTokens = Lookup?.Drafted ?? 0,
+        AcceptedTokens = Lookup?.Accepted ?? 0,
     };
 
     private Provenance Origin() => new()

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using FlowMM.KvCache;
 using FlowMM.Model;
 using TorchSharp;
@@ -13,7 +12,13 @@ namespace FlowMM.Engine;
 /// </summary>
 internal sealed class StepRunner(ChatModel model, EngineOptions options, ResidentSessions sessions) : IDisposable
 {
+    // Rows that a pass computes for little more than one: beyond them a draft takes time from the others. Measured on 2 cores (docs/performance.md).
+    private const int CheapRows = 16;
+
     private readonly SessionCompressor _compressor = new();
+
+    // Where rows depend on each other anyhow, and the host would wait for every row of logits.
+    private readonly bool _samplesThere = model.DecodesTogether && !model.RowsAreIndependent;
 
     /// <summary>Encoded pictures, for every prompt that shows them.</summary>
     public PictureFeatures Pictures { get; } = new(options.PictureCacheBytes);
@@ -28,18 +33,34 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
         _compressor.Dispose();
     }
 
-    /// <summary>Feeds each sequence's last token in one pass. If it throws, no cache has changed.</summary>
+    /// <summary>Feeds each sequence's last token in one pass, and behind it what was drafted. If it throws, no cache has changed.</summary>
     /// <param name="sequences">Sequences that have a last token.</param>
-    /// <param name="finish">Called for each with what chooses its next token.</param>
-    public void Decode(IReadOnlyList<Sequence> sequences, Action<Sequence, Func<int>> finish)
+    /// <param name="finish">Called for each with its next tokens, which it must push to it one by one.</param>
+    public void Decode(IReadOnlyList<Sequence> sequences, Action<Sequence, IEnumerable<int>> finish)
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        Tensor logits = model.Forward([.. sequences.Select(Next)]).cpu(); // [n, V]
-        for (int i = 0; i < sequences.Count; i++)
+        SequenceChunk[] chunks = new SequenceChunk[sequences.Count];
+        int spare = CheapRows - sequences.Count;
+        for (int i = 0; i < chunks.Length; i++)
         {
-            (Sequence sequence, int row) = (sequences[i], i);
-            finish(sequence, () => Choose(sequence, Row(logits, row)));
+            chunks[i] = Next(sequences[i], spare / (chunks.Length - i));
+            spare -= chunks[i].TokenIds.Length - 1;
+        }
+
+        try
+        {
+            StepLogits logits = new(model.Forward(chunks), sequences, _samplesThere); // [rows, V]
+            int row = 0;
+            for (int i = 0; i < chunks.Length; i++)
+            {
+                finish(sequences[i], new DecodedRows(sequences[i], chunks[i], logits, row).Tokens());
+                row += chunks[i].TokenIds.Length;
+            }
+        }
+        finally
+        {
+            Array.ForEach(chunks, c => (c.Observer as HeldQueries)?.Dispose());
         }
     }
 
@@ -62,8 +83,9 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
                 Pictures = run.Within(offset, length),
                 Observer = sequence.Merging.Prompt(cache, run),
                 SegmentStart = offset,
+                Generated = run.Images.Count == 0,
             },
-        ]).cpu(); // [1, V]
+        ]); // [1, V]
         sequence.Resident.Feed(run.Identities().Skip(offset).Take(length));
         bool first = sequence.Resident.Fed.Count == sequence.Runs[0].Ids.Count;
         bool ends = prefill.Ends(length);
@@ -78,37 +100,38 @@ internal sealed class StepRunner(ChatModel model, EngineOptions options, Residen
         }
 
         sequence.ReplayMs += history ? Stopwatch.GetElapsedTime(began).TotalMilliseconds : 0;
-        return sequence.Prefill is null ? sequence.Choose(Row(logits, 0)) : null;
+        return sequence.Prefill is null ? new StepLogits(logits, [sequence], _samplesThere).Choose(sequence, 0, cache.LogicalLength) : null;
     }
 
-    private static SequenceChunk Next(Sequence sequence)
+    /// <summary>A sequence's last token and a draft of at most <paramref name="spare"/> tokens.</summary>
+    private SequenceChunk Next(Sequence sequence, int spare)
     {
         SessionCache cache = sequence.Resident!.Cache;
+        IQueryObserver? observer = sequence.Merging.Decode(cache, sequence.Input.Prompt.Merging, sequence.Input.Sampling.MaxTokens);
+        int[] draft = Draft(sequence, observer is null ? spare : Math.Min(spare, sequence.Input.Prompt.Merging!.MaxTail - cache.TailLength - 1));
         return new SequenceChunk
         {
             Cache = cache,
-            TokenIds = new[] { sequence.Last!.Value },
-            Observer = sequence.Merging.Decode(cache, sequence.Input.Prompt.Merging, sequence.Input.Sampling.MaxTokens),
+            TokenIds = (int[])[sequence.Last!.Value, .. draft],
+            Observer = observer is not null && draft.Length > 0 ? new HeldQueries(observer) : observer,
             SegmentStart = cache.LogicalLength,
+            Stepwise = draft.Length > 0,
         };
     }
 
-    private static Span<float> Row(Tensor logits, int row)
+    /// <summary>What the sequence drafts, where a pass computes drafted tokens as single steps would, and there is room without taking any from others.</summary>
+    private int[] Draft(Sequence sequence, int spare)
     {
-        int width = (int)logits.shape[1];
-        return MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(row * width, width);
-    }
-
-    private static int Choose(Sequence sequence, Span<float> logits)
-    {
-        ResidentSession resident = sequence.Resident!;
-        resident.Feed([sequence.Last!.Value]);
-        if (sequence.Merging.EndToken(resident.Cache, sequence.Input.Prompt.Merging))
+        if (sequence.Lookup is not { } lookup || !model.RowsAreIndependent)
         {
-            resident.Frozen = resident.Cache.Segments.Tokens;
+            return [];
         }
 
-        return sequence.Choose(logits);
+        // Neither the answer nor the context ends within a draft.
+        SessionCache cache = sequence.Resident!.Cache;
+        int left = Math.Min(sequence.Input.Sampling.MaxTokens - sequence.Generated, model.ContextLength - cache.LogicalLength) - 1;
+        int[] draft = lookup.Draft(Math.Min(spare, left));
+        return draft.Length == 0 || cache.TryReserve(draft.Length + 1) ? draft : [];
     }
 
     private static void EndRun(Sequence sequence, TokenRun run, bool history)

@@ -24,6 +24,9 @@ public sealed record TurnInput
     /// <summary>How tokens are chosen.</summary>
     public required SamplingPlan Sampling { get; init; }
 
+    /// <summary>Where the turn goes on that was broken off on another node. Default: it begins.</summary>
+    public TurnProgress Progress { get; init; } = TurnProgress.None;
+
     /// <summary>Done when the session's cache has been brought here, or will not be; the prompt's pictures are decoded meanwhile. Never fails.</summary>
     public Task Ready { get; init; } = Task.CompletedTask;
 

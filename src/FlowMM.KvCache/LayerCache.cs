@@ -54,6 +54,11 @@ public sealed class LayerCache : IDisposable
     /// <summary>A view [G, N] u8 of modalities, 0 text, 1 visual; the caller disposes the view.</summary>
     public Tensor Modalities => Tensors[EntryLayout.Modalities].narrow(1, 0, Length);
 
+    /// <summary>Views of as many places as another cache of this size class holds entries, so that both can be read side by side.</summary>
+    /// <param name="places">Places per KV head, at most <see cref="Capacity"/>.</param>
+    public CacheViews Reserved(int places) => new(
+        Tensors[EntryLayout.Keys].narrow(1, 0, places), Tensors[EntryLayout.Values].narrow(1, 0, places), Tensors[EntryLayout.Beta].narrow(1, 0, places));
+
     /// <summary>The slab that it takes memory from.</summary>
     internal KvSlab Slab => _slab;
 
@@ -91,7 +96,9 @@ public sealed class LayerCache : IDisposable
         {
             using DisposeScope scope = NewDisposeScope();
             Tensors[EntryLayout.Beta].narrow(1, Length, added).zero_();
-            Tensors[EntryLayout.Positions].narrow(1, Length, added).copy_(tensor([.. Enumerable.Range(position, added)], device: _slab.Device));
+            // Made there: numbers that come from the host would wait for all that the device still has to do.
+            using Scalar first = position, end = position + added;
+            Tensors[EntryLayout.Positions].narrow(1, Length, added).copy_(arange(first, end, int32, _slab.Device));
             Tensors[EntryLayout.Counts].narrow(1, Length, added).fill_(Sums.One);
             Tensors[EntryLayout.Modalities].narrow(1, Length, added).zero_();
         }

@@ -22,8 +22,9 @@ public sealed class ChatModel : IDisposable
     private readonly Decoder _decoder;
     private readonly IVisionEncoder? _vision;
 
-    private ChatModel(string directory, ModelConfig config, WeightFiles files, Device device, ScalarType dtype, CpuCompute? compute)
+    private ChatModel(string directory, ModelConfig config, WeightFiles files, LoadSettings settings, CpuCompute? compute)
     {
+        (Device device, ScalarType dtype) = (settings.Device, settings.Dtype);
         (_config, Device, Dtype, _compute) = (config, device, dtype, compute);
         Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
         Tokenizer = TextTokenizer.Load(directory);
@@ -33,7 +34,10 @@ public sealed class ChatModel : IDisposable
             : config.Parts.ImageTokenId;
         DecoderConfig decoder = config.Decoder;
         CacheShape = new CacheShape(decoder.Layers, decoder.QueryHeads, decoder.KvHeads, decoder.HeadDim);
-        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), compute, decoder, device, dtype);
+        bool together = compute is null && (settings.Together ?? settings.Devices.Any(d => d.type != DeviceType.CPU));
+        DecodesTogether = together || RowsAreIndependent;
+        LayerDevices = LayerSplit.Of(decoder, settings.Devices);
+        _decoder = new Decoder(Part(config.Family.Decoder), decoder.TiedEmbeddings ? null : Part(config.Family.Head), compute, decoder, LayerDevices, dtype) { Batched = together };
         _vision = config.Vision is null ? null : config.Family.LoadVision(Part, config.Parts);
 
         // A tied head may be in the files all the same, and old ones carry the rotary frequencies.
@@ -84,8 +88,11 @@ public sealed class ChatModel : IDisposable
     /// <summary>Sizes of a session's cache.</summary>
     public CacheShape CacheShape { get; }
 
-    /// <summary>Where it runs.</summary>
+    /// <summary>Where it runs: its vision tower, its embedding, its first layer.</summary>
     public Device Device { get; }
+
+    /// <summary>Where each decoder layer runs and keeps its part of the caches.</summary>
+    public IReadOnlyList<Device> LayerDevices { get; }
 
     /// <summary>Type of weights and cache.</summary>
     public ScalarType Dtype { get; }
@@ -101,6 +108,9 @@ public sealed class ChatModel : IDisposable
     /// library's products do not: their last bits change with the number of rows.
     /// </summary>
     public bool RowsAreIndependent => _compute is not null;
+
+    /// <summary>True when single tokens of several sequences are to be computed in one pass: see <see cref="LoadSettings.Together"/>.</summary>
+    public bool DecodesTogether { get; }
 
     /// <summary>See <see cref="Decoder.HiddenState"/>.</summary>
     internal Action<Tensor>? HiddenState
@@ -120,32 +130,33 @@ public sealed class ChatModel : IDisposable
         }
     }
 
-    /// <summary>Loads a checkpoint. Weights are mapped and read one by one, so that loading takes little more memory than the model.</summary>
+    /// <summary>Loads a checkpoint as <see cref="LoadSettings"/> have it by default, but for device and type.</summary>
     /// <param name="directory">Its folder.</param>
-    /// <param name="device">Where it is to run; META: names and shapes are checked and no weight is read.</param>
-    /// <param name="dtype">Type to keep weights and cache in.</param>
-    /// <param name="kernels">How it computes on a CPU in f32; null: as the options' defaults say.</param>
-    /// <param name="progress">Told after every tensor; null when nobody waits.</param>
-    /// <param name="template">A chat template's file to use instead of the checkpoint's own; null for that.</param>
+    /// <param name="device">See <see cref="LoadSettings.Device"/>.</param>
+    /// <param name="dtype">See <see cref="LoadSettings.Dtype"/>.</param>
     /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
-    public static ChatModel Load(
-        string directory, Device device, ScalarType dtype, KernelOptions? kernels = null, IProgress<LoadProgress>? progress = null, string? template = null) =>
-        Load(directory, device, dtype, kernels ?? new KernelOptions(), KernelPaths.Available[^1], progress, template);
+    public static ChatModel Load(string directory, Device device, ScalarType dtype) => Load(directory, new LoadSettings { Device = device, Dtype = dtype });
 
-    /// <summary>Loads a checkpoint to compute with the registers of a path, for tests.</summary>
-    internal static ChatModel Load(
-        string directory, Device device, ScalarType dtype, KernelOptions kernels, KernelPath path, IProgress<LoadProgress>? progress = null, string? template = null)
+    /// <summary>
+    /// Loads a checkpoint. Weights are mapped and read piece by piece, into tensors or into the kernels' own layout, so that loading takes little
+    /// more memory than the model.
+    /// </summary>
+    /// <param name="directory">Its folder.</param>
+    /// <param name="settings">Where to, and how it is to compute.</param>
+    /// <exception cref="CheckpointException">A file is missing, damaged or not supported; the text names it and the tensor or key.</exception>
+    /// <exception cref="ArgumentException">The layers cannot be split over the devices.</exception>
+    public static ChatModel Load(string directory, LoadSettings settings)
     {
         ModelConfig config = ModelConfig.Read(directory);
-        ChatTemplate chat = ChatTemplate.Load(directory, template);
+        ChatTemplate chat = ChatTemplate.Load(directory, settings.Template);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable mode = no_grad();
-        using WeightFiles files = WeightFiles.Open(directory, progress);
-        bool own = kernels.Enabled && device.type == DeviceType.CPU && dtype == float32;
-        CpuCompute? compute = own ? new CpuCompute(kernels.Weights, kernels.Threads, path) : null;
+        using WeightFiles files = WeightFiles.Open(directory, settings.Progress);
+        bool own = settings.Kernels.Enabled && settings.Devices.All(d => d.type == DeviceType.CPU) && settings.Dtype == float32;
+        CpuCompute? compute = own ? new CpuCompute(settings.Kernels.Weights, settings.Kernels.Threads, settings.Path) : null;
         try
         {
-            return new ChatModel(directory, config, files, device, dtype, compute) { Template = chat };
+            return new ChatModel(directory, config, files, settings, compute) { Template = chat };
         }
         catch
         {
@@ -156,10 +167,10 @@ public sealed class ChatModel : IDisposable
 
     /// <summary>Cache memory for many sessions of this model; the caller disposes it after their caches.</summary>
     /// <param name="limit">Bytes that it may take.</param>
-    public KvMemory NewMemory(long limit) => new(CacheShape, [.. Enumerable.Repeat(Device, CacheShape.Layers)], Dtype, limit);
+    public KvMemory NewMemory(long limit) => new(CacheShape, LayerDevices, Dtype, limit);
 
     /// <summary>An empty cache for a new session; the caller disposes it.</summary>
-    public SessionCache NewCache() => new(CacheShape, Device, Dtype);
+    public SessionCache NewCache() => new(CacheShape, LayerDevices, Dtype);
 
     /// <summary>Encodes a picture: [tokens, C], as many tokens as its layout says. The caller, or its scope, disposes the result.</summary>
     /// <param name="image">The preprocessed picture.</param>
@@ -175,7 +186,8 @@ public sealed class ChatModel : IDisposable
 
     /// <summary>
     /// Computes the next logits of several sequences: f32 [chunks, V] after each chunk's last token, or [all tokens, V] with
-    /// <see cref="SequenceChunk.AllLogits"/>. Caches grow by their chunks. The caller, or its scope, disposes the result.
+    /// <see cref="SequenceChunk.AllLogits"/>; a chunk with <see cref="SequenceChunk.Stepwise"/> has a row for each of its tokens either way. Caches
+    /// grow by their chunks. The caller, or its scope, disposes the result.
     /// </summary>
     /// <param name="chunks">At least one; no two of the same cache. If the pass throws, no cache has changed.</param>
     /// <exception cref="ArgumentException">No chunk, an empty one, an id outside the vocabulary, or image rows that do not match the image tokens.</exception>
@@ -237,7 +249,7 @@ public sealed class ChatModel : IDisposable
                 Path.Combine(directory, "preprocessor_config.json"), $"pictures become {shape[^1]} x {shape[^2]} pixels; the vision tower reads {vision.Side} x {vision.Side}.");
     }
 
-    /// <summary>Single tokens by the kernels, if the model has them, whatever else is in the pass: so they never depend on it.</summary>
+    /// <summary>Single tokens, and what asks for the same, by the kernels, if the model has them, whatever else is in the pass: so they never depend on it.</summary>
     private Tensor Logits(IReadOnlyList<SequenceChunk> chunks)
     {
         int steps = _decoder.Decoding is null ? 0 : chunks.Count(KernelDecoding.Takes);
@@ -258,9 +270,9 @@ public sealed class ChatModel : IDisposable
         foreach (SequenceChunk chunk in chunks)
         {
             bool taken = KernelDecoding.Takes(chunk);
-            long rows = !taken && chunk.AllLogits ? chunk.TokenIds.Length : 1;
-            ordered.Add(taken ? single.narrow(0, step, 1) : others.narrow(0, row, rows));
-            (step, row) = taken ? (step + 1, row) : (step, row + rows);
+            long rows = taken || chunk.AllLogits ? chunk.TokenIds.Length : 1;
+            ordered.Add(taken ? single.narrow(0, step, rows) : others.narrow(0, row, rows));
+            (step, row) = taken ? (step + rows, row) : (step, row + rows);
         }
 
         return cat(ordered); // [n, V]
@@ -270,7 +282,7 @@ public sealed class ChatModel : IDisposable
     {
         long row = -1;
         long[] last = [.. chunks.Select(c => row += c.TokenIds.Length)];
-        return last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
+        return last.Length == x.shape[0] ? x : last.Length == 1 ? x.narrow(0, row, 1) : x.index_select(0, tensor(last, device: x.device)); // [n, C]
     }
 
     /// <summary>Layers that ran have appended, later ones have not: all go back to where they were.</summary>
@@ -303,8 +315,13 @@ public sealed class ChatModel : IDisposable
 
         // A lone image token without a row is one that was sampled: it is embedded like any other.
         long given = chunk.ImageRows?.shape[0] ?? 0;
-        bool matches = given == images || (chunk.ImageRows is null && chunk.TokenIds.Length == 1);
+        bool matches = given == images || (chunk.ImageRows is null && (chunk.TokenIds.Length == 1 || chunk.Stepwise || chunk.Generated));
         bool placed = given == 0 || _config.Decoder.Rope.Sections is null || given == chunk.Pictures.Sum(p => Inside(p, chunk.TokenIds.Length));
+        if (chunk.Stepwise && (!RowsAreIndependent || chunk.ImageRows is not null || chunk.Pictures.Count > 0))
+        {
+            throw new ArgumentException("A chunk is computed step by step only where rows are independent, and without pictures.", nameof(chunk));
+        }
+
         if (!matches || !placed || chunk.TokenIds.Length == 0)
         {
             throw new ArgumentException(

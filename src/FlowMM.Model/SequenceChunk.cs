@@ -27,6 +27,15 @@ public sealed record SequenceChunk
     /// <summary>Index of the chunk's first token in its segment, for the observer.</summary>
     public int SegmentStart { get; init; }
 
+    /// <summary>
+    /// True: every token is computed bit for bit as a pass of its own after the one before it would, and its logits are given. Only where the
+    /// model's rows are independent (<see cref="ChatModel.RowsAreIndependent"/>), and without pictures; other chunks of the pass may do otherwise.
+    /// </summary>
+    public bool Stepwise { get; init; }
+
+    /// <summary>True where the tokens were generated: image tokens among them stand for no picture, and are embedded like any other.</summary>
+    public bool Generated { get; init; }
+
     /// <summary>True for logits of every token of every chunk; it must be the same in all chunks of a pass.</summary>
     public bool AllLogits { get; init; }
 }

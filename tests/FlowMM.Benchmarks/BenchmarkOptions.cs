@@ -1,4 +1,5 @@
 using System.Globalization;
+using FlowMM.Model;
 
 namespace FlowMM.Benchmarks;
 
@@ -8,6 +9,15 @@ internal sealed record BenchmarkOptions
     /// <summary>A shape that <c>ModelShape.Parse</c> knows. Default: Qwen2.5-0.5B.</summary>
     public string Shape { get; init; } = "qwen2.5-0.5b";
 
+    /// <summary>Folder of a checkpoint, for speculation (made-up weights repeat nothing) and idle (default: models/tiny, with its pictures).</summary>
+    public string? Model { get; init; }
+
+    /// <summary>A text to repeat, for speculation.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>What matrices are kept in, for speculation and decode. Default: f32.</summary>
+    public WeightType Weights { get; init; } = WeightType.F32;
+
     /// <summary>Tokens of the segment. Default 4,096 (decode: 4,096 and 16,384 one after the other).</summary>
     public int? Tokens { get; init; }
 
@@ -16,6 +26,9 @@ internal sealed record BenchmarkOptions
 
     /// <summary>Measured repetitions after one that warms up. Default 3.</summary>
     public int Repetitions { get; init; } = 3;
+
+    /// <summary>Idle sessions. Default 10,000; 300 is a short form.</summary>
+    public int Sessions { get; init; } = 10_000;
 
     /// <summary>Where figures are written as JSON; null: nowhere.</summary>
     public string? Json { get; init; }
@@ -31,11 +44,15 @@ internal sealed record BenchmarkOptions
             options = args[i] switch
             {
                 "--shape" => options with { Shape = value },
+                "--model" => options with { Model = value },
+                "--text" => options with { Text = value },
+                "--weights" => options with { Weights = Enum.Parse<WeightType>(value, ignoreCase: true) },
                 "--tokens" => options with { Tokens = Number() },
                 "--chunk" => options with { Chunk = Number() },
                 "--repetitions" => options with { Repetitions = Number() },
+                "--sessions" => options with { Sessions = Number() },
                 "--json" => options with { Json = value },
-                _ => throw new ArgumentException($"{args[i]} is none of --shape, --tokens, --chunk, --repetitions, --json."),
+                _ => throw new ArgumentException($"{args[i]} is none of --shape, --model, --text, --weights, --tokens, --chunk, --repetitions, --sessions, --json."),
             };
         }
 

@@ -20,12 +20,12 @@ internal static class DecodeBenchmark
     public static void Run(BenchmarkOptions options)
     {
         string folder = GeneratedCheckpoint.Ensure(ModelShape.Parse(options.Shape), wide: false, Seed, GeneratedCheckpoint.Root);
-        using ChatModel model = ChatModel.Load(folder, CPU, ScalarType.Float32);
+        using ChatModel model = ChatModel.Load(folder, new LoadSettings { Kernels = new KernelOptions { Weights = options.Weights } });
         Machine machine = Machine.Here();
-        Console.WriteLine($"{machine}\n{options.Shape}, f32, {Steps} tokens a run, {options.Repetitions} runs of each cache in turn");
+        Console.WriteLine($"{machine}\n{options.Shape}, {options.Weights.ToString().ToLowerInvariant()}, {model.StepBytes / 1e6:F0} MB of weights a token, {Steps} tokens a run, {options.Repetitions} runs of each cache in turn");
         List<Row> rows = [.. (options.Tokens is int tokens ? [tokens] : new[] { 4096, 16384 }).SelectMany(entries => Measure(model, entries, options.Repetitions))];
         rows.ForEach(Console.WriteLine);
-        Figures.Write(options.Json, new { Benchmark = "decode", Machine = machine, options.Shape, Steps, Seed, Rows = rows });
+        Figures.Write(options.Json, new { Benchmark = "decode", Machine = machine, options.Shape, Weights = options.Weights.ToString(), model.StepBytes, Steps, Seed, Rows = rows });
     }
 
     private static List<Row> Measure(ChatModel model, int entries, int repetitions)

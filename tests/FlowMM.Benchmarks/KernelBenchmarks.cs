@@ -36,22 +36,22 @@ public unsafe class KernelBenchmarks
     {
         _compute = new CpuCompute(Weights, 0, KernelPaths.Available[^1]);
         int groups = Panel.Groups(Inputs);
-        float* weights = Room((long)Rows * Inputs);
-        Random random = new(7);
-        for (long i = 0; i < (long)Rows * Inputs; i++)
+        _matrix = PackedMatrix.Pack(Rows, Inputs, Weights, (first, count, to) =>
         {
-            weights[i] = random.NextSingle() - 0.5f;
-        }
-
-        _matrix = PackedMatrix.Pack(weights, Rows, Inputs, Weights);
-        NativeMemory.AlignedFree(weights);
+            Random random = new(first);
+            for (long i = 0; i < (long)count * Inputs; i++)
+            {
+                to[i] = random.NextSingle() - 0.5f;
+            }
+        });
+        Random inputs = new(7);
         _x = Room(16 * Inputs);
         _y = Room(16L * Rows);
         _numbers = (short*)Room(16 * Inputs);
         _scales = Room(16 * groups);
         for (int i = 0; i < 16 * Inputs; i++)
         {
-            _x[i] = random.NextSingle() - 0.5f;
+            _x[i] = inputs.NextSingle() - 0.5f;
         }
 
         for (int row = 0; row < 16; row++)

@@ -14,7 +14,16 @@ switch (args.FirstOrDefault())
     case "serving":
         await ServingBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
         break;
+    case "restore":
+        await RestoreBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
+        break;
+    case "idle":
+        await IdleBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
+        break;
+    case "speculation":
+        await SpeculationBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
+        break;
     default:
-        BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+        BenchmarkSwitcher.FromAssembly(typeof(BenchmarkOptions).Assembly).Run(args);
         break;
 }

@@ -120,9 +120,37 @@ public sealed class SnapshotStoreTests : IDisposable
         using StoreProbe patient = new(_redis.Connection);
         await patient.Blobs.Put(blob, 0, new byte[10], CancellationToken.None);
         await patient.Blobs.Keep(blob, Key.Session, null);
-        using StoreSweeper sweeper = new(patient.Redis, patient.Blobs, Options.Create(new StoreSettings()), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
+        using StoreSweeper sweeper = new(patient.Redis, patient.Blobs, new SessionIndex(patient.Redis), Options.Create(new StoreSettings()), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
         Assert.Equal(0, await sweeper.Sweep(CancellationToken.None));
         Assert.NotNull(await patient.Blobs.Read(blob, 0, 10, CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task Sweep_IndexAndSessionsPartedByADeath_AgreeAgain()
+    {
+        SessionIndex index = new(_store.Redis);
+        await Create(Key);
+        await index.Strike(Key);
+        await index.Enter(Key with { Session = "never-written" });
+        Assert.Empty((await index.Page(Key.Tenant, "", 10)).Sessions);
+        Assert.Equal(1, await Sweep());
+        Assert.Equal(Key.Session, Assert.Single((await index.Page(Key.Tenant, "", 10)).Sessions).SessionId);
+        Assert.Equal(0, await Sweep());
+    }
+
+    [Fact]
+    public async Task Delete_OfForkAndSource_LeavesNoKeyAtAll()
+    {
+        await Create(Key, turns: 2);
+        await Write(Key, 3);
+        SessionKey fork = Key with { Session = "fork" };
+        SessionCopies copies = new(_store.Sessions, _store.Snapshots, _store.Blobs);
+        Assert.True(await copies.Fork(Key, fork, (await _store.Load(Key.Session)) with { Pending = null }));
+        await _store.Sessions.Delete(Key);
+        Assert.Equal([1, 2, 3], await _store.Sessions.LoadImage(fork, ImmutableBytes.Of([1, 2, 3]).Hash));
+        Assert.NotNull(await Read(fork));
+        await _store.Sessions.Delete(fork);
+        Assert.Empty(_store.Redis.GetServers()[0].Keys());
     }
 
     public void Dispose()
@@ -140,7 +168,7 @@ public sealed class SnapshotStoreTests : IDisposable
 
     private async Task<int> Sweep()
     {
-        using StoreSweeper sweeper = new(_store.Redis, _store.Blobs, Options.Create(Quick), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
+        using StoreSweeper sweeper = new(_store.Redis, _store.Blobs, new SessionIndex(_store.Redis), Options.Create(Quick), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
         return await sweeper.Sweep(CancellationToken.None);
     }
 
@@ -156,13 +184,17 @@ public sealed class SnapshotStoreTests : IDisposable
         Assert.True(await _store.Sessions.Create(key, session, null));
     }
 
-    private Task<long?> Write(SessionKey key, int epoch)
+    private Task<long?> Write(SessionKey key, int epoch) =>
+        _store.Snapshots.Write(key, Image(epoch), Owner(key), new SnapshotStamp(1, epoch, "{}", DateTimeOffset.UtcNow), CancellationToken.None);
+
+    /// <summary>A small cache; each epoch's is of another length.</summary>
+    internal static SessionImage Image(int epoch)
     {
         LayerImage layer = new(100 + epoch, 0, Shape, torch.ScalarType.Float32);
         layer.Data.AsSpan().Clear();
         Span<int> counts = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(layer.Data.AsSpan((32 * (100 + epoch)) + (8 * (100 + epoch)), 4 * (100 + epoch)));
         counts.Fill(1);
-        SessionImage image = new()
+        return new SessionImage
         {
             Shape = Shape,
             Dtype = torch.ScalarType.Float32,
@@ -172,7 +204,6 @@ public sealed class SnapshotStoreTests : IDisposable
             Shifts = [],
             Layers = [layer],
         };
-        return _store.Snapshots.Write(key, image, Owner(key), new SnapshotStamp(1, epoch, "{}", DateTimeOffset.UtcNow), CancellationToken.None);
     }
 
     private static SnapshotOwner Owner(SessionKey key) => new(key.Tenant, key.Session, new byte[32], new byte[32]);

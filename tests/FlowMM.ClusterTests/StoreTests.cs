@@ -21,7 +21,7 @@ public sealed class StoreTests : IDisposable
     {
         _connection = ConnectionMultiplexer.Connect(_redis.Connection);
         _blobs = Blobs();
-        _store = new RedisSessionStore(_connection, _blobs);
+        _store = new RedisSessionStore(_connection, _blobs, new SessionIndex(_connection));
     }
 
     [Fact]
@@ -69,7 +69,7 @@ public sealed class StoreTests : IDisposable
     public async Task Commit_FromTwoOwners_OneWins()
     {
         await _store.Create(Key, Records.Session(""), null);
-        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => new RedisSessionStore(_connection, _blobs).Commit(Key, 0, Records.Turn($"{i}"))));
+        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => new RedisSessionStore(_connection, _blobs, new SessionIndex(_connection)).Commit(Key, 0, Records.Turn($"{i}"))));
         Assert.Single(won, w => w);
         Assert.Single((await _store.Load(Key))!.Turns);
     }

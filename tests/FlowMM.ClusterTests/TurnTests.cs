@@ -73,6 +73,48 @@ public sealed class TurnTests
     }
 
     [Fact]
+    public async Task Generate_TimePassedBeforeTheFirstToken_IsWithdrawnAndMayBeSentAgain()
+    {
+        await using TestCluster cluster = await TestCluster.Start(1);
+        string session = await cluster.CreateSession();
+
+        // Several chunks of prefill: a millisecond has passed after the first.
+        GenerateRequest request = new() { SessionId = session, TurnId = "late", TimeoutMs = 1, Priority = 1 };
+        request.Parts.Add(new Part { Text = string.Join(' ', Enumerable.Repeat(What, 60)) });
+        RpcException late = await Assert.ThrowsAsync<RpcException>(() => cluster.Run(request));
+        Assert.Equal(StatusCode.DeadlineExceeded, late.StatusCode);
+        Assert.Equal(0, (await cluster.Client.GetSessionAsync(new() { SessionId = session })).Session.Turns);
+
+        request.TimeoutMs = 0;
+        (_, Turn turn) = await cluster.Run(request);
+        Assert.Equal(("late", 1, FinishReason.Stop), (turn.TurnId, turn.Index, turn.FinishReason));
+    }
+
+    [Fact]
+    public async Task Generate_WithLogprobs_TellsThemWithEachDelta()
+    {
+        await using TestCluster cluster = await TestCluster.Start(1);
+        GenerateRequest request = new() { SessionId = await cluster.CreateSession(), Sampling = new() { Logprobs = 2, Stop = { " boot" } } };
+        request.Parts.Add(new Part { Image = new Image { Data = Google.Protobuf.ByteString.CopyFrom(TestCluster.Picture("garment-039")) } });
+        request.Parts.Add(new Part { Text = What });
+        List<TextDelta> deltas = [];
+        Turn? turn = null;
+        using AsyncServerStreamingCall<GenerateResponse> call = cluster.Client.Generate(request);
+        await foreach (GenerateResponse response in call.ResponseStream.ReadAllAsync())
+        {
+            deltas.AddRange(response.Delta is null ? [] : [response.Delta]);
+            turn = response.Finished?.Turn ?? turn;
+        }
+
+        // The last token's text is the stop text: it is shown by no delta, and comes with the turn alone.
+        TokenLogprob[] told = [.. deltas.SelectMany(d => d.Logprobs)];
+        Assert.Equal(("a yellow", 2), (turn!.Text, told[0].Top.Count));
+        Assert.Equal(turn.Logprobs.Take(told.Length), told);
+        Assert.InRange(told.Length, 2, turn.Logprobs.Count - 1);
+        Assert.All(deltas, d => Assert.NotEmpty(d.Logprobs));
+    }
+
+    [Fact]
     public async Task Generate_OtherContentUnderATurnsId_IsRefusedWithBothDigests()
     {
         await using TestCluster cluster = await TestCluster.Start(1);

@@ -18,7 +18,7 @@ public static class BenchCommand
         Option<string?> model = new("--model") { Description = "Folder of the checkpoint. Default: models/tiny, here or above.", HelpName = "DIR" };
         Option<string?> shape = new("--shape") { Description = $"Instead of a checkpoint: made-up weights of a shape, kept below {GeneratedCheckpoint.Root}. Names: {string.Join(", ", ModelShape.Known.Select(s => s.Name))}; sizes may be changed: qwen2.5-0.5b,layers=4.", HelpName = "SHAPE" };
         Option<bool> wide = new("--wide") { Description = "Made-up weights in f32 instead of bf16." };
-        Option<string> weights = new("--weights") { Description = "What matrices are kept in: f32, bf16, int8. Default: f32.", DefaultValueFactory = _ => "f32", HelpName = "TYPE" };
+        Option<string> weights = WeightOption.Create();
         Option<bool> library = new("--library") { Description = "Compute with the tensor library alone, without the kernels." };
         Option<int> threads = new("--threads") { Description = "Threads; 0: one a processor.", DefaultValueFactory = _ => 0, HelpName = "N" };
         Option<string> prompts = new("--prefill") { Description = "Tokens of each prefill figure.", DefaultValueFactory = _ => "512", HelpName = "N,M" };
@@ -40,7 +40,7 @@ public static class BenchCommand
             return Run(new BenchSettings
             {
                 Model = checkpoint,
-                Kernels = new KernelOptions { Enabled = !parsed.GetValue(library), Weights = Type(parsed.GetValue(weights)!), Threads = Positive(parsed.GetValue(threads), "--threads", 0) },
+                Kernels = new KernelOptions { Enabled = !parsed.GetValue(library), Weights = WeightOption.Parse(parsed.GetValue(weights)!), Threads = Positive(parsed.GetValue(threads), "--threads", 0) },
                 Prompts = Numbers(parsed.GetValue(prompts)!, "--prefill"),
                 Contexts = Numbers(parsed.GetValue(contexts)!, "--contexts"),
                 Batches = Numbers(parsed.GetValue(batches)!, "--batches"),
@@ -81,10 +81,6 @@ public static class BenchCommand
         return 0;
     }
 
-    private static WeightType Type(string text) => Enum.TryParse(text, ignoreCase: true, out WeightType type) && !char.IsDigit(text[0])
-        ? type
-        : throw new CommandException($"there are no weights of type '{text}'; there are f32, bf16, int8");
-
     private static int Positive(int value, string option, int least) =>
         value >= least ? value : throw new CommandException($"{option} must be at least {least}");
 
@@ -99,7 +95,7 @@ public static class BenchCommand
         int threads = settings.Kernels.Threads > 0 ? settings.Kernels.Threads : Environment.ProcessorCount;
         set_num_threads(threads);
         double bandwidth = MemoryBandwidth.Read(threads);
-        using ChatModel model = ChatModel.Load(settings.Model, CPU, float32, settings.Kernels);
+        using ChatModel model = ChatModel.Load(settings.Model, new LoadSettings { Kernels = settings.Kernels });
         BenchReport report = new(model, settings, threads, bandwidth);
         ModelBench bench = new(model, settings.Rounds);
         report.Begin();

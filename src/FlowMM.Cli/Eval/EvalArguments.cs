@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using FlowMM.Cli.Hosting;
+using FlowMM.Model;
 
 namespace FlowMM.Cli.Eval;
 
@@ -13,6 +14,7 @@ internal sealed class EvalArguments
     private const int UsualAnswerTokens = 512;
 
     private readonly Option<string?> _model = new("--model") { Description = "Folder of the checkpoint. Default: models/tiny, here or above.", HelpName = "DIR" };
+    private readonly Option<string> _weights = WeightOption.Create();
     private readonly Option<string?> _data = new("--data") { Description = "Folder of the evaluation sets. Default: eval in the checkpoint's folder.", HelpName = "DIR" };
     private readonly Option<string?> _sets = new("--sets") { Description = "Sets to run, separated by commas. Default: all.", HelpName = "A,B" };
     private readonly Option<int?> _limit = new("--limit") { Description = "Most conversations of a set.", HelpName = "N" };
@@ -22,6 +24,7 @@ internal sealed class EvalArguments
     private readonly Option<string?> _protocols = new("--protocols") { Description = "alone, in-order; with --methods also after. Default: after with methods, the others without.", HelpName = "A,B" };
     private readonly Option<string?> _text = new("--text") { Description = "Instead of sets: perplexity and KL after passages of a text, or of a .json of passages.", HelpName = "FILE" };
     private readonly Option<string?> _needles = new("--needles") { Description = "Instead of sets: a .json of texts with questions; exact answers and KL.", HelpName = "FILE" };
+    private readonly Option<bool> _against = new("--against-f32") { Description = "With --text and narrow --weights: read the text token by token, as decoding does, with f32 too, and tell the KL between them." };
     private readonly Option<string?> _mileBench = new("--milebench") { Description = "Instead of sets: a folder in MileBench's layout; its tasks by their own metrics.", HelpName = "DIR" };
     private readonly Option<string?> _tasks = new("--tasks") { Description = "Tasks of MileBench, separated by commas. Default: all.", HelpName = "A,B" };
     private readonly Option<int?> _combine = new("--combine") { Description = "Take MileBench's pictures combined to this many.", HelpName = "N" };
@@ -38,7 +41,7 @@ internal sealed class EvalArguments
         AtLeast(_samples, 0);
         AtLeast(_combine, 1);
         AtLeast(_answerTokens, 1);
-        foreach (Option option in (Option[])[_model, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _mileBench, _tasks, _combine, _answerTokens, _compare, _within, _json, _html, _markdown])
+        foreach (Option option in (Option[])[_model, _weights, _data, _sets, _limit, _methods, _budgets, _samples, _protocols, _text, _needles, _against, _mileBench, _tasks, _combine, _answerTokens, _compare, _within, _json, _html, _markdown])
         {
             command.Add(option);
         }
@@ -52,6 +55,7 @@ internal sealed class EvalArguments
         EvalSettings settings = new()
         {
             Model = checkpoint,
+            Weights = WeightOption.Parse(parsed.GetValue(_weights)!),
             Data = parsed.GetValue(_data) ?? Path.Combine(checkpoint, "eval"),
             Sets = Words(parsed.GetValue(_sets)),
             Limit = parsed.GetValue(_limit),
@@ -60,6 +64,7 @@ internal sealed class EvalArguments
             Protocols = Words(parsed.GetValue(_protocols))?.Select(name => name.Replace('-', ' ')).Distinct().ToList(),
             Text = parsed.GetValue(_text),
             Needles = parsed.GetValue(_needles),
+            AgainstF32 = parsed.GetValue(_against),
             MileBench = parsed.GetValue(_mileBench),
             Tasks = Words(parsed.GetValue(_tasks)),
             Combine = parsed.GetValue(_combine),
@@ -84,6 +89,7 @@ internal sealed class EvalArguments
             ([_text, _needles, _mileBench], new[] { settings.Text, settings.Needles, settings.MileBench }.Count(f => f is not null) <= 1, "stands alone: one of --text, --needles, --milebench"),
             ([_data, _sets, _protocols], !text && !tasks, "goes with evaluation sets, not with --text, --needles or --milebench"),
             ([_tasks, _combine, _answerTokens], tasks, "says something only together with --milebench"),
+            ([_against], settings.Text is not null && !grid && settings.Weights != WeightType.F32, "says something only together with --text and narrow --weights, without --methods"),
             ([_budgets, _samples], grid, "says something only together with --methods"),
             ([_html, _markdown], grid && !text, "says something only together with --methods, on sets or MileBench"),
             ([_compare, _within], grid && !text && !tasks, "says something only together with --methods, on sets"),

@@ -2,7 +2,6 @@ using System.CommandLine;
 using FlowMM.Cli.Eval.MileBench;
 using FlowMM.KvCache;
 using FlowMM.Model;
-using static TorchSharp.torch;
 
 namespace FlowMM.Cli.Eval;
 
@@ -29,25 +28,33 @@ public static class EvalCommand
     private static int Run(EvalSettings settings, CancellationToken cancellationToken)
     {
         NativeThreads.WaitPassively();
+        if (settings.AgainstF32)
+        {
+            return WeightsRun.Run(settings, cancellationToken);
+        }
+
         if (settings.Text is not null || settings.Needles is not null)
         {
-            using ChatModel reader = ChatModel.Load(settings.Model, CPU, float32);
+            using ChatModel reader = Load(settings);
             return TextRun.Run(settings, reader, cancellationToken);
         }
 
         if (settings.MileBench is not null)
         {
             MileBenchFolder tasks = new(settings.MileBench, settings.Combine);
-            using ChatModel seeing = ChatModel.Load(settings.Model, CPU, float32);
+            using ChatModel seeing = Load(settings);
             return MileBenchRun.Run(settings, seeing, tasks, cancellationToken);
         }
 
         EvalFolder folder = new(settings.Data);
         IReadOnlyDictionary<string, IReadOnlyList<EvalConversation>> sets = folder.Read(settings.Sets, settings.Limit);
-        using ChatModel model = ChatModel.Load(settings.Model, CPU, float32);
+        using ChatModel model = Load(settings);
         using EvalModel asked = new(model, folder);
         return settings.Methods is { Count: > 0 }
             ? MergingRun.Run(settings, asked, sets, cancellationToken)
             : FullRun.Run(settings, asked, sets, cancellationToken);
     }
+
+    private static ChatModel Load(EvalSettings settings) =>
+        ChatModel.Load(settings.Model, new LoadSettings { Kernels = new KernelOptions { Weights = settings.Weights } });
 }

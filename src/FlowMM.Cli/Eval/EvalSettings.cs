@@ -1,3 +1,5 @@
+using FlowMM.Model;
+
 namespace FlowMM.Cli.Eval;
 
 /// <summary>What <c>flowmm eval</c> is to do.</summary>
@@ -5,6 +7,9 @@ internal sealed record EvalSettings
 {
     /// <summary>Folder of the checkpoint.</summary>
     public required string Model { get; init; }
+
+    /// <summary>What the kernels keep its matrices in.</summary>
+    public WeightType Weights { get; init; }
 
     /// <summary>Folder of the sets.</summary>
     public required string Data { get; init; }
@@ -26,6 +31,9 @@ internal sealed record EvalSettings
 
     /// <summary>A text, or a file of passages.</summary>
     public string? Text { get; init; }
+
+    /// <summary>True to hold narrow weights against f32 on the text.</summary>
+    public bool AgainstF32 { get; init; }
 
     /// <summary>A file of texts with questions.</summary>
     public string? Needles { get; init; }

@@ -15,9 +15,9 @@ public static class InspectCommand
         Argument<string?> folder = new("DIR") { Description = "Folder of the checkpoint. Default: models/tiny, here or above.", Arity = ArgumentArity.ZeroOrOne };
         Option<string> memory = new("--memory") { Description = "Memory of a device: a number and B, KB, MB, GB, KiB, MiB or GiB. Default: 24GiB.", HelpName = "SIZE", DefaultValueFactory = _ => "24GiB" };
         Option<int> context = new("--context") { Description = $"Tokens of a session. Default: {DefaultContext}, or the model's context if that is less.", HelpName = "TOKENS" };
-        Option<string?> load = new("--load") { Description = "Load it on the CPU in a type (float32, bfloat16, float16), and tell how long that took and how much memory at most.", HelpName = "TYPE" };
+        Option<string?> load = new("--load") { Description = "Load it on the CPU, and tell how long that took and how much memory at most: as serve --weights does (f32, bf16, int8), or as tensors (float32, bfloat16, float16).", HelpName = "TYPE" };
         Option<bool> json = new("--json") { Description = "Print one JSON object." };
-        load.AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+        load.AcceptOnlyFromAmong([.. LoadFigures.ServedTypes, .. LoadFigures.TensorTypes]);
         memory.Validators.Add(parsed =>
         {
             if (ByteSize.Parse(parsed.GetValueOrDefault<string>()) is null)

@@ -29,7 +29,7 @@ internal sealed class InspectReport(CheckpointSummary summary, LoadFigures? load
 
         if (loaded is not null)
         {
-            Line("loaded", $"as {loaded.Type} in {loaded.Seconds.ToString("0.0", CultureInfo.InvariantCulture)} s; the process held {ByteSize.Text(loaded.PeakBytes)} at most, {(loaded.PeakBytes / (double)summary.FileBytes).ToString("0.00", CultureInfo.InvariantCulture)} times the files");
+            Line("loaded", $"as {loaded.Type} {(loaded.Kernels ? "for the kernels" : "tensors")} in {loaded.Seconds.ToString("0.0", CultureInfo.InvariantCulture)} s; the process held {ByteSize.Text(loaded.PeakBytes)} at most, {(loaded.PeakBytes / (double)summary.FileBytes).ToString("0.00", CultureInfo.InvariantCulture)} times the files");
         }
 
         if (summary.Cache is CacheShape cache)

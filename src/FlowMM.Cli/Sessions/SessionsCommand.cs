@@ -30,6 +30,7 @@ public static class SessionsCommand
         rewind.Add(keep);
         return new Command("sessions", "Looks at conversations of a running gateway and changes them.")
         {
+            Sub("list", "Lists the sessions of the key's tenant. Needs the admin scope.", ListAsync, ofOne: false),
             Sub("show", "Describes a session and lists its turns.", ShowAsync),
             fork,
             rewind,
@@ -40,9 +41,14 @@ public static class SessionsCommand
         };
     }
 
-    private static Command Sub(string name, string description, Func<Gateway, ParseResult, CancellationToken, Task> run)
+    private static Command Sub(string name, string description, Func<Gateway, ParseResult, CancellationToken, Task> run, bool ofOne = true)
     {
-        Command command = new(name, description) { Id, Address, ApiKey };
+        Command command = new(name, description) { Address, ApiKey };
+        if (ofOne)
+        {
+            command.Add(Id);
+        }
+
         command.SetAction(async (parsed, cancellationToken) =>
         {
             string? key = parsed.GetValue(ApiKey) is { } variable
@@ -53,6 +59,22 @@ public static class SessionsCommand
             return 0;
         });
         return command;
+    }
+
+    private static async Task ListAsync(Gateway gateway, ParseResult parsed, CancellationToken cancellationToken)
+    {
+        ListSessionsRequest request = new() { PageSize = 1000 };
+        do
+        {
+            ListSessionsResponse page = await gateway.Admin.ListSessionsAsync(request, gateway.Headers, cancellationToken: cancellationToken);
+            foreach (SessionSummary session in page.Sessions)
+            {
+                Console.WriteLine($"{session.SessionId}  turns {session.Turns}, tokens {session.Tokens}");
+            }
+
+            request.PageToken = page.NextPageToken;
+        }
+        while (request.PageToken.Length > 0);
     }
 
     private static async Task ShowAsync(Gateway gateway, ParseResult parsed, CancellationToken cancellationToken)

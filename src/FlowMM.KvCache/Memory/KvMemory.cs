@@ -17,7 +17,7 @@ public sealed class KvMemory : IDisposable
 
     /// <summary>Memory that holds nothing yet.</summary>
     /// <param name="shape">Sizes of the model.</param>
-    /// <param name="layers">The device of each layer, in order.</param>
+    /// <param name="layers">The device of each layer, in order. Devices of one type and number share a slab; <c>cpu:0</c> and <c>cpu:1</c> are two.</param>
     /// <param name="dtype">Type of keys and values.</param>
     /// <param name="limit">Bytes of all devices; each gets the share of its layers.</param>
     /// <exception cref="ArgumentException">There is not one device a layer.</exception>
@@ -34,10 +34,10 @@ public sealed class KvMemory : IDisposable
         }
 
         (Shape, Devices, Dtype, Limit) = (shape, layers, dtype, limit);
-        Dictionary<string, KvSlab> slabs = layers.GroupBy(Name).ToDictionary(
+        Dictionary<(DeviceType, int), KvSlab> slabs = layers.GroupBy(Identity).ToDictionary(
             on => on.Key,
             on => new KvSlab(shape, on.First(), dtype, (long)((decimal)limit * on.Count() / shape.Layers), extentBytes));
-        _ofLayer = [.. layers.Select(d => slabs[Name(d)])];
+        _ofLayer = [.. layers.Select(d => slabs[Identity(d)])];
         _slabs = [.. slabs.Values];
     }
 
@@ -104,5 +104,6 @@ public sealed class KvMemory : IDisposable
         .GroupBy(w => w.Layer.Slab)
         .All(on => on.Key.HasRoom(on.Select(w => w.Entries), on.Select(w => w.Layer.Slot).OfType<SlabSlot>()));
 
-    private static string Name(Device device) => device.ToString();
+    // The text of a device of the CPU has no number.
+    private static (DeviceType Type, int Index) Identity(Device device) => (device.type, Math.Max(0, device.index));
 }

@@ -39,7 +39,7 @@ public sealed class SnapshotDecoder : IDisposable
         byte[]? key = manifest.KeyId.Length > 0 ? keys.Derive(manifest.KeyId, manifest.Tenant, manifest.Origin).Chunk : null;
         (_shape, _payload, _codec) = (shape, Payload.For(manifest), new ChunkCodec(manifest, key, null));
         _seen = new bool[manifest.Chunks.Count];
-        _raw = ArrayPool<byte>.Shared.Rent(manifest.ChunkBytes);
+        _raw = ArrayPool<byte>.Shared.Rent((int)Math.Min(manifest.ChunkBytes, _payload.Length));
     }
 
     /// <summary>The manifest.</summary>

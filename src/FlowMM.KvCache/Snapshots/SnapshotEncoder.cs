@@ -26,7 +26,7 @@ public sealed class SnapshotEncoder : IDisposable
         _chunks = new (int, ReadOnlyMemory<byte>)[(_payload.Length + settings.ChunkBytes - 1) / settings.ChunkBytes];
         _manifest = Describe(image, owner, stamp);
         _codec = new ChunkCodec(_manifest, Key(), settings.ZstdLevel);
-        _raw = ArrayPool<byte>.Shared.Rent(settings.ChunkBytes);
+        _raw = ArrayPool<byte>.Shared.Rent(MostChunkBytes);
     }
 
     /// <summary>Chunks to encode.</summary>
@@ -36,7 +36,10 @@ public sealed class SnapshotEncoder : IDisposable
     public Guid Write => _manifest.Write;
 
     /// <summary>Room that a frame may need.</summary>
-    public int MostFrameBytes => _settings.ChunkBytes + SnapshotFormat.FrameSlack;
+    public int MostFrameBytes => MostChunkBytes + SnapshotFormat.FrameSlack;
+
+    // A small session takes no more memory than it has: many are written at once.
+    private int MostChunkBytes => (int)Math.Min(_settings.ChunkBytes, _payload.Length);
 
     /// <summary>Encodes a chunk.</summary>
     /// <param name="index">Which.</param>

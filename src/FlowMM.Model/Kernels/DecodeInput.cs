@@ -8,11 +8,12 @@ internal sealed unsafe class DecodeInput
     private readonly List<SessionCache> _caches = [];
     private readonly List<nint> _cosines = [];
     private readonly List<nint> _sines = [];
+    private readonly List<int> _later = [];
     private EntryPointers[] _entries = [];
     private bool[] _mass = [];
     private int _layers;
 
-    /// <summary>Sequences of the step, in row order.</summary>
+    /// <summary>The cache of each row; rows of one sequence lie one after another.</summary>
     public IReadOnlyList<SessionCache> Caches => _caches;
 
     /// <summary>Weights of the norm before the head.</summary>
@@ -33,6 +34,7 @@ internal sealed unsafe class DecodeInput
         _caches.Clear();
         _cosines.Clear();
         _sines.Clear();
+        _later.Clear();
         AfterLayer = null;
     }
 
@@ -40,14 +42,16 @@ internal sealed unsafe class DecodeInput
     /// <param name="cache">Its cache.</param>
     /// <param name="cos">Address of its position's cosines.</param>
     /// <param name="sin">Address of its position's sines.</param>
-    public void Add(SessionCache cache, nint cos, nint sin)
+    /// <param name="later">Newer tokens of the same cache in this step, whose entries the row does not see.</param>
+    public void Add(SessionCache cache, nint cos, nint sin, int later)
     {
         _caches.Add(cache);
         _cosines.Add(cos);
         _sines.Add(sin);
+        _later.Add(later);
     }
 
-    /// <summary>Notes where the caches lie, once every layer of every cache counts its new token.</summary>
+    /// <summary>Notes where the caches lie, once every layer of every cache counts its new tokens.</summary>
     public void Locate()
     {
         _layers = _caches[0].Layers.Count;
@@ -61,13 +65,14 @@ internal sealed unsafe class DecodeInput
             for (int layer = 0; layer < _layers; layer++)
             {
                 LayerCache cache = _caches[row].Layers[layer];
-                _entries[(row * _layers) + layer] = cache.Pointers;
+                EntryPointers held = cache.Pointers;
+                _entries[(row * _layers) + layer] = held with { Length = held.Length - _later[row] };
                 _mass[(row * _layers) + layer] = cache.HasMass;
             }
         }
     }
 
-    /// <summary>A layer's entries of a row.</summary>
+    /// <summary>A layer's entries that a row sees; the last is its own token's.</summary>
     public EntryPointers Entries(int row, int layer) => _entries[(row * _layers) + layer];
 
     /// <summary>True when they have log-mass to add.</summary>

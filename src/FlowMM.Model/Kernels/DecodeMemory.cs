@@ -57,7 +57,7 @@ internal sealed unsafe class DecodeMemory(DecoderConfig config, int workers) : I
     public short* Numbers(int worker) => (short*)(Scales(worker) + (Padded * MostGroups));
 
     /// <summary>Makes room.</summary>
-    /// <param name="rows">Sequences of the step.</param>
+    /// <param name="rows">Tokens of the step.</param>
     /// <param name="runs">Attention runs of the longest.</param>
     public void Reserve(int rows, int runs)
     {

@@ -4,8 +4,9 @@ using FlowMM.Model.Configuration;
 namespace FlowMM.Model.Kernels;
 
 /// <summary>
-/// One token of each of several sequences through all layers, by a team that goes through the same phases together. Weights are read once for
-/// all rows. A row's arithmetic never depends on the other rows, on the threads, or on who did what. Legend as in <see cref="DecodeMemory"/>.
+/// Rows of several sequences, each a token, through all layers, by a team that goes through the same phases together. Weights are read once for
+/// all rows. A row's arithmetic never depends on the other rows, on the threads, or on who did what; a sequence's later rows see what its
+/// earlier ones have put into the cache. Legend as in <see cref="DecodeMemory"/>.
 /// </summary>
 internal sealed unsafe class DecodeStep(CpuCompute compute, DecoderConfig config, DecodeLayer[] layers) : ITeamWork
 {
@@ -26,8 +27,8 @@ internal sealed unsafe class DecodeStep(CpuCompute compute, DecoderConfig config
     public DecodeMemory Memory => _memory;
 
     /// <summary>Makes room for a step, before <see cref="DecodeMemory.X"/> is filled with the embedded tokens.</summary>
-    /// <param name="rows">Sequences.</param>
-    /// <param name="longest">Entries of the longest cache, the new token's among them.</param>
+    /// <param name="rows">Tokens.</param>
+    /// <param name="longest">Entries of the longest cache, the new tokens' among them.</param>
     public void Reserve(int rows, int longest) => _memory.Reserve(rows, Runs(longest));
 
     /// <summary>Runs all layers over the rows.</summary>

@@ -27,13 +27,12 @@ internal sealed unsafe class PackedLinear : IDisposable
     /// <summary>Packs several projections of the same input as one matrix, outputs one after the other.</summary>
     public static PackedLinear Stack(WeightSource source, CpuCompute compute, int inputs, bool bias, params (string Name, int Outputs)[] parts)
     {
-        using Tensor weights = source.ReadRows([.. parts.Select(p => (p.Name + ".weight", p.Outputs))], inputs);
-        return new PackedLinear(compute, Pack(compute, weights), bias ? source.ReadRows([.. parts.Select(p => (p.Name + ".bias", p.Outputs))]) : null);
+        PackedMatrix matrix = Pack(compute, source.Rows([.. parts.Select(p => (p.Name + ".weight", p.Outputs))], inputs));
+        return new PackedLinear(compute, matrix, bias ? source.ReadRows([.. parts.Select(p => (p.Name + ".bias", p.Outputs))]) : null);
     }
 
-    /// <summary>Packs a matrix [outputs, inputs] that a tensor holds.</summary>
-    public static PackedMatrix Pack(CpuCompute compute, Tensor weights) =>
-        PackedMatrix.Pack(TensorMemory.Floats(weights), (int)weights.shape[0], (int)weights.shape[1], compute.Weights);
+    /// <summary>Packs a matrix straight from the files.</summary>
+    public static PackedMatrix Pack(CpuCompute compute, WeightRows rows) => PackedMatrix.Pack(rows.Count, rows.Width, compute.Weights, rows.Read);
 
     /// <summary>The product of some rows, to be computed; on top of the bias, if there is one.</summary>
     public Product Of(float* x, long xStride, int rows, float* y, long yStride) => new()

@@ -2,6 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace FlowMM.Model.Kernels;
 
+/// <summary>Reads rows of a matrix as f32.</summary>
+/// <param name="first">First row.</param>
+/// <param name="count">Rows.</param>
+/// <param name="to">[count][inputs], written.</param>
+internal unsafe delegate void RowReader(int first, int count, float* to);
+
 /// <summary>
 /// A weight matrix [rows, inputs] laid out once in panels, in memory of its own. Every kernel reads it front to back. Disposed by its owner;
 /// nothing may compute with it then.
@@ -58,36 +64,37 @@ internal sealed unsafe partial class PackedMatrix : IDisposable
         return zero;
     }
 
-    /// <summary>Lays a matrix out, on all processors.</summary>
-    /// <param name="weights">[rows][inputs].</param>
+    /// <summary>
+    /// Lays a matrix out, on all processors, panel by panel: beside the result, each of them holds the rows of one panel and no more.
+    /// </summary>
     /// <param name="rows">At least 1.</param>
     /// <param name="inputs">At least 1.</param>
     /// <param name="type">What to keep.</param>
-    public static PackedMatrix Pack(float* weights, int rows, int inputs, WeightType type)
+    /// <param name="read">Reads rows; called by several threads at once.</param>
+    public static PackedMatrix Pack(int rows, int inputs, WeightType type, RowReader read)
     {
         PackedMatrix packed = new(type, rows, inputs);
-        Parallel.For(0, packed.Panels, panel =>
+        try
         {
-            for (int group = 0; group < Panel.Groups(inputs); group++)
-            {
-                byte* to = packed.At(panel, group * Panel.Group);
-                float* from = weights + ((long)panel * Panel.Rows * inputs) + (group * Panel.Group);
-                int height = Math.Min(Panel.Rows, rows - (panel * Panel.Rows)), width = Math.Min(Panel.Group, inputs - (group * Panel.Group));
-                switch (type)
+            Parallel.For(
+                0,
+                packed.Panels,
+                () => (nint)NativeMemory.AlignedAlloc((nuint)Panel.Rows * (nuint)inputs * sizeof(float), 64),
+                (panel, _, room) =>
                 {
-                    case WeightType.F32:
-                        Float32Format.Pack(to, from, inputs, height, width);
-                        break;
-                    case WeightType.Bf16:
-                        BFloat16Format.Pack(to, from, inputs, height, width);
-                        break;
-                    default:
-                        Int8Format.Pack(to, from, inputs, height, width);
-                        break;
-                }
-            }
-        });
-        return packed;
+                    int first = panel * Panel.Rows, height = Math.Min(Panel.Rows, rows - first);
+                    read(first, height, (float*)room);
+                    packed.Fill(panel, (float*)room, height);
+                    return room;
+                },
+                room => NativeMemory.AlignedFree((void*)room));
+            return packed;
+        }
+        catch
+        {
+            packed.Dispose();
+            throw;
+        }
     }
 
     /// <summary>A panel's weights from an input on.</summary>
@@ -118,6 +125,29 @@ internal sealed unsafe partial class PackedMatrix : IDisposable
     {
         NativeMemory.AlignedFree(_memory);
         _memory = null;
+    }
+
+    /// <summary>Lays the rows of one panel out: [height][inputs].</summary>
+    private void Fill(int panel, float* rows, int height)
+    {
+        for (int group = 0; group < Panel.Groups(Inputs); group++)
+        {
+            byte* to = At(panel, group * Panel.Group);
+            float* from = rows + (group * Panel.Group);
+            int width = Math.Min(Panel.Group, Inputs - (group * Panel.Group));
+            switch (Type)
+            {
+                case WeightType.F32:
+                    Float32Format.Pack(to, from, Inputs, height, width);
+                    break;
+                case WeightType.Bf16:
+                    BFloat16Format.Pack(to, from, Inputs, height, width);
+                    break;
+                default:
+                    Int8Format.Pack(to, from, Inputs, height, width);
+                    break;
+            }
+        }
     }
 
     [LibraryImport("libc", EntryPoint = "madvise")]

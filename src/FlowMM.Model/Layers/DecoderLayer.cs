@@ -81,6 +81,16 @@ internal sealed class DecoderLayer : IDisposable
             return Attend(q, k, v, pass.Chunks[0], pass); // [R, H D]
         }
 
+        if (pass.Batched is { } batched)
+        {
+            for (int b = 0; b < pass.Chunks.Count; b++)
+            {
+                Append(q.narrow(0, b, 1), k.narrow(1, b, 1), v.narrow(1, b, 1), pass.Chunks[b]);
+            }
+
+            return batched.Forward(q, _index); // [R, H D]
+        }
+
         List<Tensor> outputs = [];
         int row = 0;
         foreach (SequenceChunk chunk in pass.Chunks)
@@ -93,11 +103,15 @@ internal sealed class DecoderLayer : IDisposable
         return cat(outputs); // [R, H D]
     }
 
-    private Tensor Attend(Tensor q, Tensor k, Tensor v, SequenceChunk chunk, ForwardPass pass)
+    private Tensor Attend(Tensor q, Tensor k, Tensor v, SequenceChunk chunk, ForwardPass pass) =>
+        CacheAttention.Forward(q, Append(q, k, v, chunk), pass); // [T, H D]
+
+    /// <summary>Puts a chunk's keys and values into its cache, and shows its queries to who observes them.</summary>
+    private LayerCache Append(Tensor q, Tensor k, Tensor v, SequenceChunk chunk)
     {
         LayerCache cache = chunk.Cache.Layers[_index];
         cache.Append(k, v, chunk.Cache.LogicalLength);
         chunk.Observer?.Observe(_index, q.transpose(0, 1), cache, chunk.SegmentStart); // [H, T, D]
-        return CacheAttention.Forward(q, cache, pass); // [T, H D]
+        return cache;
     }
 }

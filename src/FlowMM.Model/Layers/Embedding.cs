@@ -12,15 +12,14 @@ internal sealed class Embedding : IDisposable
 
     public Embedding(WeightSource source, CpuCompute? compute, string name, int vocabulary, int width)
     {
-        Tensor weight = source.Read(name, vocabulary, width); // [V, C]
         if (compute is null)
         {
-            _weight = weight;
-            return;
+            _weight = source.Read(name, vocabulary, width); // [V, C]
         }
-
-        Packed = PackedLinear.Pack(compute, weight);
-        weight.Dispose();
+        else
+        {
+            Packed = PackedLinear.Pack(compute, source.Rows([(name, vocabulary)], width));
+        }
     }
 
     /// <summary>The kernels' form; null when the tensor library computes.</summary>

@@ -13,8 +13,14 @@ internal sealed class ForwardPass
     private readonly Device _device;
     private readonly ScalarType _dtype;
 
-    public ForwardPass(IReadOnlyList<SequenceChunk> chunks, Rope rope, Device device, ScalarType dtype)
+    /// <param name="chunks">In row order.</param>
+    /// <param name="rope">Angles, on the device.</param>
+    /// <param name="device">Where the layers are.</param>
+    /// <param name="dtype">Type of the rows.</param>
+    /// <param name="batched">True: single tokens of several sequences attend together.</param>
+    public ForwardPass(IReadOnlyList<SequenceChunk> chunks, Rope rope, Device device, ScalarType dtype, bool batched)
     {
+        Batched = batched && BatchedAttention.Takes(chunks) ? new BatchedAttention(chunks, this) : null;
         (Chunks, _device, _dtype) = (chunks, device, dtype);
         (Cos, Sin) = chunks.Count == 1 && (chunks[0].Pictures.Count == 0 || !rope.FollowsPictures)
             ? rope.Run(chunks[0].Cache.NextPosition, chunks[0].TokenIds.Length)
@@ -22,6 +28,9 @@ internal sealed class ForwardPass
     }
 
     public IReadOnlyList<SequenceChunk> Chunks { get; }
+
+    /// <summary>Attention of all chunks together; null: each chunk's own.</summary>
+    public BatchedAttention? Batched { get; }
 
     /// <summary>Cosines [R, 1, D].</summary>
     public Tensor Cos { get; }

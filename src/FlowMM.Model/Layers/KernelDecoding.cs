@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace FlowMM.Model.Layers;
 
-/// <summary>Decoding steps by the kernels of the CPU: one token each of any number of sequences, in one pass. Weights are the decoder's.</summary>
+/// <summary>
+/// Decoding steps by the kernels of the CPU: a token, or several that are computed as if one by one, of each of any number of sequences, in
+/// one pass. Weights are the decoder's.
+/// </summary>
 internal sealed unsafe class KernelDecoding : IDisposable
 {
     private readonly DecoderConfig _config;
@@ -23,36 +26,36 @@ internal sealed unsafe class KernelDecoding : IDisposable
         _input.FinalNorm = (float*)norm.Address;
     }
 
-    /// <summary>True for a chunk of one token that is no row of a picture: those that a step takes.</summary>
-    public static bool Takes(SequenceChunk chunk) => chunk.TokenIds.Length == 1 && chunk.ImageRows is null && chunk.Pictures.Count == 0;
+    /// <summary>True for a chunk of one token that is no row of a picture, or of several that ask for it: those that a step takes.</summary>
+    public static bool Takes(SequenceChunk chunk) =>
+        (chunk.TokenIds.Length == 1 || chunk.Stepwise) && chunk.ImageRows is null && chunk.Pictures.Count == 0;
 
-    /// <summary>Logits [chunks, V] f32. Every cache gets its token's entries; what throws leaves caches longer than they were.</summary>
+    /// <summary>Logits [all tokens, V] f32. Every cache gets its tokens' entries; what throws leaves caches longer than they were.</summary>
     public Tensor Forward(IReadOnlyList<SequenceChunk> chunks)
     {
-        int longest = 0, furthest = 0;
+        (int rows, int longest, int furthest) = (0, 0, 0);
         foreach (SequenceChunk chunk in chunks)
         {
             foreach (LayerCache layer in chunk.Cache.Layers)
             {
-                layer.Extend(1, chunk.Cache.LogicalLength);
+                layer.Extend(chunk.TokenIds.Length, chunk.Cache.LogicalLength);
             }
 
+            rows += chunk.TokenIds.Length;
             longest = Math.Max(longest, chunk.Cache.LongestLayer);
-            furthest = Math.Max(furthest, chunk.Cache.NextPosition);
+            furthest = Math.Max(furthest, chunk.Cache.NextPosition + chunk.TokenIds.Length);
         }
 
-        _rope.Reach(furthest + 1);
-        _step.Reserve(chunks.Count, longest);
+        _rope.Reach(furthest);
+        _step.Reserve(rows, longest);
         _input.Clear();
-        for (int row = 0; row < chunks.Count; row++)
+        foreach (SequenceChunk chunk in chunks)
         {
-            (nint cos, nint sin) = _rope.Address(chunks[row].Cache.NextPosition);
-            _input.Add(chunks[row].Cache, cos, sin);
-            _embedding.Row(chunks[row].TokenIds.Span[0], _step.Memory.X + ((long)row * _config.Width));
+            Add(chunk);
         }
 
         _input.Locate();
-        Tensor logits = empty([chunks.Count, _config.Vocabulary]); // [B, V]
+        Tensor logits = empty([rows, _config.Vocabulary]); // [B, V]
         _input.Logits = TensorMemory.Floats(logits);
         bool observed = false;
         foreach (SequenceChunk chunk in chunks)
@@ -67,17 +70,34 @@ internal sealed unsafe class KernelDecoding : IDisposable
 
     public void Dispose() => _step.Release();
 
+    /// <summary>A row for each token of a chunk.</summary>
+    private void Add(SequenceChunk chunk)
+    {
+        ReadOnlySpan<int> ids = chunk.TokenIds.Span;
+        for (int i = 0; i < ids.Length; i++)
+        {
+            _embedding.Row(ids[i], _step.Memory.X + ((long)_input.Caches.Count * _config.Width));
+            (nint cos, nint sin) = _rope.Address(chunk.Cache.NextPosition + i);
+            _input.Add(chunk.Cache, cos, sin, later: ids.Length - 1 - i);
+        }
+    }
+
     private void Observe(IReadOnlyList<SequenceChunk> chunks, int layer)
     {
         int length = _config.QueryHeads * _config.HeadDim;
-        for (int row = 0; row < chunks.Count; row++)
+        float* rows = _step.Memory.Queries;
+        foreach (SequenceChunk chunk in chunks)
         {
-            if (chunks[row].Observer is { } observer)
+            int count = chunk.TokenIds.Length;
+            if (chunk.Observer is { } observer)
             {
-                using Tensor queries = empty([_config.QueryHeads, 1, _config.HeadDim]); // [H, 1, D]
-                new Span<float>(_step.Memory.Queries + ((long)row * length), length).CopyTo(new Span<float>(TensorMemory.Floats(queries), length));
-                observer.Observe(layer, queries, chunks[row].Cache.Layers[layer], chunks[row].SegmentStart);
+                using DisposeScope scope = NewDisposeScope();
+                Tensor queries = empty([count, _config.QueryHeads, _config.HeadDim]); // [T, H, D]
+                new Span<float>(rows, count * length).CopyTo(new Span<float>(TensorMemory.Floats(queries), count * length));
+                observer.Observe(layer, queries.transpose(0, 1), chunk.Cache.Layers[layer], chunk.SegmentStart); // [H, T, D]
             }
+
+            rows += (long)count * length;
         }
     }
 }

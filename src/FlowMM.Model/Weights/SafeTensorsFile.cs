@@ -103,6 +103,28 @@ internal sealed class SafeTensorsFile : IDisposable
         }
     }
 
+    /// <summary>Copies elements of a floating-point tensor, widened to f32, and gives the map's pages behind them back. Any thread may call it.</summary>
+    /// <param name="name">The tensor; it is in the file.</param>
+    /// <param name="start">Its first element to copy.</param>
+    /// <param name="target">As many values as are wanted; all are there.</param>
+    public unsafe void Read(string name, long start, Span<float> target)
+    {
+        Entry entry = _entries[name];
+        int size = entry.Type.ElementSize();
+        byte* map = null;
+        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref map);
+        try
+        {
+            byte* from = map + _view.PointerOffset + _data + entry.Start + (start * size);
+            Widening.ToFloat(entry.Type, from, target);
+            MappedPages.GiveBack(map, _view.SafeMemoryMappedViewHandle.ByteLength, from, (long)target.Length * size);
+        }
+        finally
+        {
+            _view.SafeMemoryMappedViewHandle.ReleasePointer();
+        }
+    }
+
     public void Dispose()
     {
         _view.Dispose();
@@ -117,7 +139,7 @@ internal sealed class SafeTensorsFile : IDisposable
         {
             byte* from = start + _view.PointerOffset + _data + offset;
             new ReadOnlySpan<byte>(from, target.Length).CopyTo(target);
-            MappedPages.GiveBack(from, target.Length);
+            MappedPages.GiveBack(start, _view.SafeMemoryMappedViewHandle.ByteLength, from, target.Length);
         }
         finally
         {

@@ -15,6 +15,7 @@ internal sealed class WeightFiles : IDisposable
     private readonly Dictionary<string, int> _places = [];
     private readonly HashSet<string> _used = [];
     private readonly IProgress<LoadProgress>? _progress;
+    private readonly Lock _count = new();
     private long _read;
 
     private WeightFiles(string directory, IProgress<LoadProgress>? progress) => (_directory, _progress) = (directory, progress);
@@ -23,7 +24,7 @@ internal sealed class WeightFiles : IDisposable
     public IReadOnlyCollection<string> Names => _places.Keys;
 
     /// <summary>Bytes of all files.</summary>
-    public long Bytes => _files.Sum(f => new FileInfo(f.Path).Length);
+    public long Bytes { get; private set; }
 
     /// <exception cref="CheckpointException">A file is missing or damaged, or two files hold the same tensor.</exception>
     public static WeightFiles Open(string directory, IProgress<LoadProgress>? progress)
@@ -53,9 +54,10 @@ internal sealed class WeightFiles : IDisposable
         ? _files[file]
         : throw new CheckpointException(_files.Count == 1 ? _files[0].Path : Path.Combine(_directory, Index), $"tensor '{name}' is missing.");
 
-    /// <summary>Notes that a tensor was read, in whole or in part.</summary>
+    /// <summary>Notes that a tensor was read, in whole or in part. Any thread may call it.</summary>
     public void Read(string name, long bytes)
     {
+        using Lock.Scope counting = _count.EnterScope();
         _used.Add(name);
         _read += bytes;
         _progress?.Report(new LoadProgress(_read, Bytes));
@@ -100,6 +102,7 @@ internal sealed class WeightFiles : IDisposable
     {
         SafeTensorsFile file = SafeTensorsFile.Open(path);
         _files.Add((path, file));
+        Bytes += new FileInfo(path).Length;
         foreach (string name in file.Names)
         {
             if (!_places.TryAdd(name, _files.Count - 1))

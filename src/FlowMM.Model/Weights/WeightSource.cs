@@ -26,6 +26,11 @@ internal sealed class WeightSource
         _files.Holding(_layout.Find(names.Probe).Name);
     }
 
+    private WeightSource(WeightSource other, Device device) => (_files, _layout, _device, _dtype) = (other._files, other._layout, device, other._dtype);
+
+    /// <summary>The same tensors for another device.</summary>
+    public WeightSource On(Device device) => new(this, device);
+
     /// <summary>Reads a tensor of a known shape. The caller owns it.</summary>
     /// <exception cref="CheckpointException">It is missing, of another shape, or not floating point.</exception>
     public Tensor Read(string name, params long[] shape)
@@ -53,6 +58,20 @@ internal sealed class WeightSource
         }
 
         return target.DetachFromDisposeScope();
+    }
+
+    /// <summary>The rows of matrices that lie one above the other, to be read where they are mapped.</summary>
+    /// <param name="parts">Name and rows of each.</param>
+    /// <param name="width">Values of a row.</param>
+    /// <exception cref="CheckpointException">One is missing, of another shape, or not floating point.</exception>
+    public WeightRows Rows(IReadOnlyList<(string Name, int Rows)> parts, int width)
+    {
+        WeightPart[] found = [.. parts.Select(p =>
+        {
+            Source source = Find(p.Name, [p.Rows, width]);
+            return new WeightPart(source.File, source.Place.Name, source.Place.Part * p.Rows, p.Rows);
+        })];
+        return new WeightRows(found, width, _files.Read);
     }
 
     /// <summary>Tensors that the files may hold and this model does not need, by the beginning of their names.</summary>

@@ -18,7 +18,7 @@ internal sealed class StoreProbe : IDisposable
         _bulk = new BulkConnection(redis + ",abortConnect=false");
         IOptions<StoreSettings> options = Options.Create(settings ?? new StoreSettings());
         Blobs = new BlobStore(_bulk, options, TimeProvider.System);
-        Sessions = new RedisSessionStore(Redis, Blobs);
+        Sessions = new RedisSessionStore(Redis, Blobs, new SessionIndex(Redis));
         Snapshots = new SnapshotStore(Redis, Blobs, new SnapshotSettings { ChunkBytes = 4096 }, options);
     }
 

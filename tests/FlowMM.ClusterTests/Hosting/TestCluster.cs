@@ -93,12 +93,41 @@ public sealed class TestCluster : IAsyncDisposable
         return (await management.GetDetailedHosts(onlyActive: true)).Single(h => h.SiloAddress.Equals(owner)).SiloName;
     }
 
+    /// <summary>Name of the silo that will run a session's next turn, once the cluster knows who is dead.</summary>
+    public async Task<string> Settled(string session)
+    {
+        for (int attempt = 0; ; attempt++)
+        {
+            try
+            {
+                await Client.GetSessionAsync(new() { SessionId = session }, deadline: DateTime.UtcNow.AddSeconds(5));
+                string owner = await OwnerOf(session);
+                return _processes.Any(p => p.Name == owner) ? owner : throw new InvalidOperationException($"{owner} is dead.");
+            }
+            catch (Exception error) when (attempt < 200 && error is RpcException or InvalidOperationException or OrleansException or TimeoutException)
+            {
+                await Task.Delay(200);
+            }
+        }
+    }
+
     /// <summary>Kills a silo by its name.</summary>
     public void KillProcess(string name)
     {
         SiloProcess silo = _processes.Single(p => p.Name == name);
-        _processes.Remove(silo);
+        lock (_processes)
+        {
+            _processes.Remove(silo);
+        }
+
         silo.Dispose();
+    }
+
+    /// <summary>Kills a silo by its name and starts another.</summary>
+    public Task<SiloProcess> Replace(string name)
+    {
+        KillProcess(name);
+        return AddProcess();
     }
 
     public async Task<IHost> AddSilo()
@@ -134,7 +163,8 @@ public sealed class TestCluster : IAsyncDisposable
         return await Run(request, headers);
     }
 
-    public async Task<(string Text, Turn Turn)> Run(GenerateRequest request, Metadata? headers = null)
+    /// <summary>Runs a turn; each delta is to follow the one before.</summary>
+    public async Task<(string Text, Turn Turn)> Run(GenerateRequest request, Metadata? headers = null, Action<string>? onText = null)
     {
         using AsyncServerStreamingCall<GenerateResponse> call = Client.Generate(request, headers);
         string text = "";
@@ -145,6 +175,7 @@ public sealed class TestCluster : IAsyncDisposable
             {
                 Xunit.Assert.Equal(request.ResumeOffset + text.Length, response.Delta.Offset);
                 text += response.Delta.Text;
+                onText?.Invoke(text);
             }
 
             turn = response.Finished?.Turn ?? turn;

@@ -11,12 +11,15 @@ using static TorchSharp.torch;
 
 namespace FlowMM.UnitTests.Engine;
 
-/// <summary>Who else runs never changes a turn's tokens: budgets, arrivals, cancels, and memory that is too small for all at once.</summary>
+/// <summary>
+/// Who else runs never changes a turn's tokens: budgets, arrivals, cancels, and memory that is too small for all at once. Nor does drafting: what
+/// is compared with was generated alone and without.
+/// </summary>
 [Properties(Arbitrary = [typeof(Loads)], MaxTest = 12)]
 public sealed class BatchPropertyTests
 {
     private static readonly Lazy<ChatModel> Narrow = new(() =>
-        ChatModel.Load(TinyModel.Directory, CPU, float32, new KernelOptions { Weights = WeightType.Int8 }));
+        ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = new KernelOptions { Weights = WeightType.Int8 } }));
 
     [Property]
     public Task Generate_InAnyCompany_GivesTheIdsOfAlone(Load load) => Compare(TinyModel.Model, load);
@@ -33,7 +36,7 @@ public sealed class BatchPropertyTests
         {
             for (int i = 0; i < alone.Length; i++)
             {
-                (alone[i], _) = await Run(engine, load.Turns[i] with { CancelAfter = 0 }, i, null);
+                (alone[i], _) = await Run(engine, load.Turns[i] with { CancelAfter = 0, Draft = 0 }, i, null);
             }
         }
 
@@ -69,7 +72,15 @@ public sealed class BatchPropertyTests
             $"{index}",
             turn.Prompt,
             new() { Method = turn.Budget == 0 ? "full" : "flowmm", BudgetRatio = turn.Budget == 0 ? null : turn.Budget, Rounds = 1 },
-            new() { Temperature = turn.Temperature, Seed = (ulong)index, MaxTokens = turn.Answer, RepetitionPenalty = 1.5 }) with
+            new()
+            {
+                Temperature = turn.Temperature,
+                Seed = (ulong)index,
+                MaxTokens = turn.Answer,
+                RepetitionPenalty = turn.Penalty,
+                SpeculateTokens = turn.Draft,
+                SpeculateNgram = turn.Ngram,
+            }) with
         {
             Priority = turn.Priority,
         };
@@ -96,7 +107,7 @@ public sealed class BatchPropertyTests
         throw new InvalidOperationException("The engine ended a turn without saying so.");
     }
 
-    public sealed record LoadTurn(int Prompt, double Budget, double Temperature, int Answer, int Priority, int Gap, int CancelAfter);
+    public sealed record LoadTurn(int Prompt, double Budget, double Temperature, double Penalty, int Answer, int Priority, int Gap, int CancelAfter, int Draft, int Ngram);
 
     public sealed record Load(LoadTurn[] Turns, int MaxRunning, long CacheBytes)
     {
@@ -116,10 +127,13 @@ public sealed class BatchPropertyTests
             from prompt in Gen.Choose(5, 300)
             from budget in Gen.Elements(0, 0, 0.2, 0.5)
             from temperature in Gen.Elements(0.0, 1.5)
+            from penalty in Gen.Elements(1, 1.5)
             from answer in Gen.Choose(1, 60)
             from priority in Gen.Elements(0, 0, 1)
             from gap in Gen.Choose(0, 10)
             from cancel in Gen.Elements(0, 0, 1, 7)
-            select new LoadTurn(prompt, budget, temperature, answer, priority, gap, cancel);
+            from draft in Gen.Elements(0, 2, 5, 15)
+            from ngram in Gen.Choose(1, 4)
+            select new LoadTurn(prompt, budget, temperature, penalty, answer, priority, gap, cancel, draft, ngram);
     }
 }

@@ -42,6 +42,25 @@ public sealed class InferenceEngineTests
     }
 
     [Fact]
+    public async Task Generate_HistoryWithAGeneratedImageToken_IsReplayed()
+    {
+        // A hot sampler may pick it: the conversation must not be lost to every later replay.
+        using InferenceEngine engine = Start();
+        int image = engine.Model.ImageTokenId!.Value;
+        TurnInput first = Sequences.Input("a", 20), second = Sequences.Input("a", 9) with
+        {
+            History = [first.Prompt, new TokenRun { Ids = [300, image, 301, image, image] }],
+        };
+        EndEvent? end = null;
+        await foreach (EngineEvent happened in engine.Generate(second, TestContext.Current.CancellationToken))
+        {
+            end = happened as EndEvent ?? end;
+        }
+
+        Assert.Equal((1, 25), (end!.Usage.CompletionTokens, end.Provenance.TokensReplayed));
+    }
+
+    [Fact]
     public async Task Generate_SecondTurn_EncodesNoPictureAgain()
     {
         using InferenceEngine engine = Start();

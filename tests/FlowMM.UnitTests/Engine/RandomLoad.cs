@@ -45,7 +45,7 @@ internal sealed class RandomLoad(InferenceEngine engine, int seed, long until)
 
             byte[]? picture = random.Next(2) == 0 ? TinyModel.Picture(Pictures[random.Next(Pictures.Length)]) : null;
             string question = string.Join(' ', Enumerable.Repeat("What colour is the image?", random.Next(1, 12)));
-            await Turn(session, session.Input(question, picture, Options with { Seed = (ulong)random.Next(), MaxTokens = random.Next(1, 120) }), random, cancellationToken);
+            await Turn(session, session.Input(question, picture, Options with { Seed = (ulong)random.Next(), MaxTokens = random.Next(1, 120), SpeculateTokens = random.Next(4) * 3 }), random, cancellationToken);
             Interlocked.Increment(ref _turns);
         }
     }

@@ -2,7 +2,7 @@ using System.Globalization;
 using FlowMM.Abstractions;
 using FlowMM.Engine;
 using FlowMM.UnitTests.Testing;
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging;
 using TorchSharp;
 using Xunit;
 
@@ -25,7 +25,7 @@ public sealed class SoakTests(ITestOutputHelper output)
         using InferenceEngine engine = new(
             TinyModel.Model,
             new EngineOptions { CacheBytes = 5 << 20, HostCacheBytes = 4 << 20, PictureCacheBytes = 1 << 17, MaxRunning = 8, PrefillChunk = 64 },
-            NullLogger<InferenceEngine>.Instance);
+            new FailedSteps(output));
         List<(long Tensors, long Heap)> after = [];
         for (int phase = 0; phase < Phases; phase++)
         {
@@ -45,6 +45,18 @@ public sealed class SoakTests(ITestOutputHelper output)
         Assert.All(after.Skip(2), a => Assert.InRange(a.Tensors, 0, after[1].Tensors));
         Assert.InRange(after[^1].Heap, 0, after[1].Heap + HeapSlack);
         Assert.NotEqual(0, engine.Preemptions);
+    }
+
+    /// <summary>Shows what made a step fail: its turn is told no more than that it did.</summary>
+    private sealed class FailedSteps(ITestOutputHelper output) : ILogger<InferenceEngine>
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Error;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            output.WriteLine($"{formatter(state, exception)} {exception}");
     }
 
     private static long Collected()

@@ -22,6 +22,10 @@ public sealed class OptionReaderTests
         { "stop", new() { Stop = { Enumerable.Repeat("x", 17) } } },
         { "stop", new() { Stop = { new string('x', 257) } } },
         { "stop", new() { Stop = { "" } } },
+        { "speculate_tokens", new() { SpeculateTokens = 16 } },
+        { "speculate_tokens", new() { SpeculateTokens = -1 } },
+        { "speculate_ngram", new() { SpeculateNgram = 0 } },
+        { "speculate_ngram", new() { SpeculateNgram = 9 } },
     };
 
     public static TheoryData<string, MergingOptions> BadMerging => new()

@@ -81,6 +81,30 @@ public sealed class RequestReaderTests
         () => RequestReader.Turn(new GenerateRequest { Parts = { Text("a") }, ResumeOffset = -1 }, "t", Limits));
 
     [Theory]
+    [InlineData(-10, 0, null)]
+    [InlineData(3, 1, 1)]
+    [InlineData(10, 86_400_000, 86_400_000)]
+    public void Turn_PriorityAndTimeout_Read(int priority, int timeout, int? milliseconds)
+    {
+        TurnRequest turn = RequestReader.Turn(new GenerateRequest { Parts = { Text("a") }, Priority = priority, TimeoutMs = timeout }, "t", Limits);
+
+        Assert.Equal((priority, (double?)milliseconds), (turn.Priority, turn.Timeout?.TotalMilliseconds));
+    }
+
+    [Theory]
+    [InlineData(-11, 0, "priority must be -10 to 10")]
+    [InlineData(11, 0, "priority must be -10 to 10")]
+    [InlineData(0, -1, "timeout_ms must be 0 to 86400000")]
+    [InlineData(0, 86_400_001, "timeout_ms must be 0 to 86400000")]
+    public void Turn_PriorityOrTimeoutOutOfRange_Refused(int priority, int timeout, string message) => Refused(
+        message, () => RequestReader.Turn(new GenerateRequest { Parts = { Text("a") }, Priority = priority, TimeoutMs = timeout }, "t", Limits));
+
+    [Fact]
+    public void Turn_PriorityAboveTheDeployments_Refused() => Refused(
+        "priority must be -10 to 0",
+        () => RequestReader.Turn(new GenerateRequest { Parts = { Text("a") }, Priority = 1 }, "t", new GatewayOptions { MaxPriority = 0 }));
+
+    [Theory]
     [InlineData("", 0, 0, 100)]
     [InlineData("", 7, 0, 7)]
     [InlineData("12", 1000, 12, 1000)]

@@ -43,6 +43,49 @@ public sealed class KernelForwardTests
         Array.ForEach(alone, c => c.Dispose());
     }
 
+    [Theory]
+    [MemberData(nameof(Types))]
+    public void Forward_OfSeveralTokensStepwise_GivesTheBitsOfSingleSteps(WeightType type)
+    {
+        using ChatModel model = Load(new KernelOptions { Weights = type, Threads = 3 });
+        using DisposeScope scope = NewDisposeScope();
+        Random random = new(11);
+
+        // A long full cache, two runs of attention; a merged one, with log-mass; a fresh one. What is drafted in vain is taken back.
+        using SessionCache full = Filled(model, 700, null), merged = Filled(model, 300, new() { Method = "flowmm", Ratio = 0.3, Rounds = 1 }), fresh = Filled(model, 9, null);
+        SessionCache[] together = [full, merged, fresh], single = [.. together.Select(c => c.Clone())];
+        Assert.True(merged.Layers[0].HasMass);
+        for (int step = 0; step < 40; step++)
+        {
+            int[][] ids = [.. together.Select(_ => Enumerable.Range(0, random.Next(1, 17)).Select(_ => random.Next(model.Vocabulary)).ToArray())];
+            Tensor rows = model.Forward([.. together.Select((c, i) => new SequenceChunk { Cache = c, TokenIds = ids[i], Stepwise = ids[i].Length > 1 })]);
+            int row = 0;
+            for (int i = 0; i < together.Length; i++)
+            {
+                int kept = random.Next(1, ids[i].Length + 1);
+                for (int token = 0; token < kept; token++)
+                {
+                    Tensor one = model.Forward([new() { Cache = single[i], TokenIds = ids[i].AsMemory(token, 1) }]);
+                    Assert.True(one.equal(rows.narrow(0, row + token, 1)).all().item<bool>(), $"step {step}, sequence {i}, token {token}");
+                }
+
+                together[i].Rewind(ids[i].Length - kept);
+                row += ids[i].Length;
+            }
+        }
+
+        Array.ForEach(single, c => c.Dispose());
+    }
+
+    [Fact]
+    public void Forward_StepwiseByTheLibrary_IsRefused()
+    {
+        using ChatModel library = Load(new KernelOptions { Enabled = false });
+        using SessionCache cache = library.NewCache();
+        Assert.Throws<ArgumentException>(() => library.Forward([new() { Cache = cache, TokenIds = Prompt, Stepwise = true }]));
+        Assert.Equal(0, cache.LogicalLength);
+    }
+
     [Fact]
     public void Forward_OnEveryPathAndByTheLibrary_Agrees()
     {
@@ -51,7 +94,7 @@ public sealed class KernelForwardTests
         Assert.Null(library.Weights);
         foreach (KernelPath path in KernelPaths.Available)
         {
-            using ChatModel model = ChatModel.Load(TinyModel.Directory, CPU, float32, new KernelOptions { Threads = 2 }, path);
+            using ChatModel model = ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = new KernelOptions { Threads = 2 }, Path = path });
             using Tensor logits = Decoded(model);
             Assert.InRange((logits - expected).abs().max().item<float>(), 0, 2e-4f);
         }
@@ -98,7 +141,24 @@ public sealed class KernelForwardTests
         Assert.InRange((GC.GetAllocatedBytesForCurrentThread() - before) / 100, 0, 8192);
     }
 
-    private static ChatModel Load(KernelOptions options) => ChatModel.Load(TinyModel.Directory, CPU, float32, options);
+    private static ChatModel Load(KernelOptions options) => ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = options });
+
+    /// <summary>A cache of random tokens, merged if options say so; the caller disposes it.</summary>
+    private static SessionCache Filled(ChatModel model, int tokens, MergingPlanOptions? merging)
+    {
+        Random random = new(tokens);
+        SessionCache cache = model.NewCache();
+        using SegmentObserver? observer = merging is null ? null : new(model.CacheShape, tokens, merging);
+        int[] ids = [.. Enumerable.Range(0, tokens).Select(_ => random.Next(100, 1000))];
+        model.Forward([new() { Cache = cache, TokenIds = ids, Observer = observer }]).Dispose();
+        if (observer is not null)
+        {
+            using SessionCompressor compressor = new();
+            compressor.CompressSegment(cache, observer, new byte[tokens], merging!, true);
+        }
+
+        return cache;
+    }
 
     /// <summary>Logits after a prompt and after each of some further tokens.</summary>
     private static Tensor Decoded(ChatModel model)

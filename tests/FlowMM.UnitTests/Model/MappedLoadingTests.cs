@@ -11,6 +11,7 @@ namespace FlowMM.UnitTests.Model;
 public sealed class MappedLoadingTests : IDisposable
 {
     private const int Megabytes = 64;
+    private const long Size = (long)Megabytes << 20;
 
     /// <summary>What the reader holds of the map at most is 4 Mi elements, here 16 MiB; the rest is the system's own reading ahead.</summary>
     private const long Held = 24L << 20;
@@ -22,18 +23,7 @@ public sealed class MappedLoadingTests : IDisposable
     [InlineData(ScalarType.BFloat16)]
     public void Read_LargeTensor_LeavesNoPagesOfTheFile(ScalarType type)
     {
-        const long Size = (long)Megabytes << 20;
-        using (FileStream file = File.Create(_path))
-        {
-            file.Write(CheckpointFolder.SafeTensors($$$"""{"a":{"dtype":"F32","shape":[{{{Size / 4}}}],"data_offsets":[0,{{{Size}}}]}}""", 0));
-            byte[] ones = new byte[1 << 20];
-            System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(ones.AsSpan()).Fill(1);
-            for (int i = 0; i < Megabytes; i++)
-            {
-                file.Write(ones);
-            }
-        }
-
+        WriteOnes();
         using Tensor target = zeros([Size / 4], type);
         long before = MappedBytes();
         using SafeTensorsFile tensors = SafeTensorsFile.Open(_path);
@@ -43,7 +33,37 @@ public sealed class MappedLoadingTests : IDisposable
         Assert.Equal(Size / 4, target.sum(float64).item<double>());
     }
 
+    /// <summary>Small pieces, by several threads: what one reads brings pages back that another has given back.</summary>
+    [Fact]
+    public void Read_PiecesInParallel_LeavesNoPagesOfTheFile()
+    {
+        const int Piece = 7000;
+        WriteOnes();
+        long before = MappedBytes(), sum = 0;
+        using SafeTensorsFile tensors = SafeTensorsFile.Open(_path);
+        Parallel.For(0, (int)(Size / 4 / Piece), piece =>
+        {
+            float[] values = new float[Piece];
+            tensors.Read("a", (long)piece * Piece, values);
+            Interlocked.Add(ref sum, (long)values.Sum());
+        });
+        Assert.InRange(MappedBytes() - before, long.MinValue, 4 << 20);
+        Assert.Equal(Size / 4 / Piece * Piece, sum);
+    }
+
     public void Dispose() => File.Delete(_path);
+
+    private void WriteOnes()
+    {
+        using FileStream file = File.Create(_path);
+        file.Write(CheckpointFolder.SafeTensors($$$"""{"a":{"dtype":"F32","shape":[{{{Size / 4}}}],"data_offsets":[0,{{{Size}}}]}}""", 0));
+        byte[] ones = new byte[1 << 20];
+        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(ones.AsSpan()).Fill(1);
+        for (int i = 0; i < Megabytes; i++)
+        {
+            file.Write(ones);
+        }
+    }
 
     /// <summary>Bytes of mapped files in memory, as the system counts them.</summary>
     private static long MappedBytes()

@@ -35,6 +35,8 @@ public sealed class EvalArgumentsTests
     [InlineData("--compare", "--methods", "flowmm", "--milebench", "a", "--compare", "b")]
     [InlineData("--sets", "--text", "a.txt", "--sets", "single")]
     [InlineData("--text", "--text", "a.txt", "--milebench", "b")]
+    [InlineData("--against-f32", "--text", "a.txt", "--against-f32")]
+    [InlineData("--against-f32", "--weights", "int8", "--against-f32")]
     [InlineData("--markdown", "--needles", "a.json", "--methods", "flowmm", "--markdown", "a.md")]
     public void Read_OptionThatSaysNothing_IsRefusedByName(string option, params string[] arguments) =>
         Assert.StartsWith(option, Assert.Throws<CommandException>(() => Read(arguments)).Message, StringComparison.Ordinal);

@@ -8,13 +8,8 @@ internal static unsafe class Matrices
 {
     public static float[] Random(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => (float)((random.NextDouble() * 2) - 1))];
 
-    public static PackedMatrix Pack(float[] weights, int rows, int inputs, WeightType type)
-    {
-        fixed (float* from = weights)
-        {
-            return PackedMatrix.Pack(from, rows, inputs, type);
-        }
-    }
+    public static PackedMatrix Pack(float[] weights, int rows, int inputs, WeightType type) => PackedMatrix.Pack(
+        rows, inputs, type, (first, count, to) => weights.AsSpan(first * inputs, count * inputs).CopyTo(new Span<float>(to, count * inputs)));
 
     /// <summary>The weights as the kernels see them: [rows][inputs].</summary>
     public static float[] Seen(PackedMatrix matrix)

@@ -1,0 +1,146 @@
+using FlowMM.Abstractions;
+using FlowMM.Engine;
+using FlowMM.Model;
+using FlowMM.UnitTests.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace FlowMM.UnitTests.Engine;
+
+/// <summary>A turn that goes on from any token gives what it would have given: ids, text, scores and what merging did.</summary>
+public sealed class ProgressTests
+{
+    private const int Answer = 40;
+    private const int LongAnswer = 110;
+    private static readonly Lazy<ChatModel> Tensors = new(() => ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = new KernelOptions { Enabled = false } }));
+
+    [Theory]
+    [InlineData(true, 0.0, false)]
+    [InlineData(true, 1.5, false)]
+    [InlineData(true, 1.5, true)]
+    [InlineData(false, 0.0, false)]
+    [InlineData(false, 1.5, true)]
+    public async Task Generate_OnAnotherEngineFromAnyToken_GivesWhatFollows(bool kernels, double temperature, bool merged)
+    {
+        ChatModel model = kernels ? TinyModel.Model : Tensors.Value;
+        TurnInput turn = Turn(temperature, merged);
+        using InferenceEngine straight = Start(model);
+        (string text, EndEvent whole, _) = await Run(straight, turn);
+        int answer = merged ? LongAnswer : Answer;
+        Assert.Equal(answer, whole.Ids.Count);
+        foreach (int said in (int[])[0, 1, 17, answer - 1, answer])
+        {
+            using InferenceEngine other = Start(model);
+            (string again, EndEvent end, int tokens) = await Run(other, turn with { Progress = new() { Ids = [.. whole.Ids.Take(said)] } });
+            Assert.Equal(whole.Ids, end.Ids);
+            Assert.Equal((text, answer, whole.Reason), (again, tokens, end.Reason));
+            Assert.Equal(Scores(whole), Scores(end));
+            await other.CheckIntegrity(TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
+    public async Task Generate_WhereTheCacheIs_ComputesOnlyWhatIsNew()
+    {
+        TurnInput turn = Turn(1.5, merged: false, logprobs: null);
+        using InferenceEngine straight = Start(TinyModel.Model);
+        (string text, EndEvent whole, _) = await Run(straight, turn);
+        foreach (int said in (int[])[1, 17, Answer - 1, Answer])
+        {
+            long before = straight.Steps;
+            (string again, EndEvent end, int tokens) = await Run(straight, turn with { Progress = new() { Ids = [.. whole.Ids.Take(said)] } });
+            Assert.Equal(whole.Ids, end.Ids);
+            Assert.Equal((text, Answer), (again, tokens));
+            Assert.InRange(straight.Steps - before, 0, Answer - said + 3);
+            await straight.CheckIntegrity(TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
+    public async Task Generate_BegunAgainWhereItWas_GivesTheSameIds()
+    {
+        TurnInput turn = Turn(1.5, merged: false);
+        using InferenceEngine engine = Start(TinyModel.Model);
+        (_, EndEvent first, _) = await Run(engine, turn);
+        (_, EndEvent again, _) = await Run(engine, turn);
+        Assert.Equal(first.Ids, again.Ids);
+        Assert.Equal(Scores(first), Scores(again));
+    }
+
+    [Fact]
+    public async Task Generate_StopTextAcrossTheBreak_StopsWhereItWould()
+    {
+        TurnInput turn = Turn(1.5, merged: false, logprobs: null);
+        using InferenceEngine engine = Start(TinyModel.Model);
+        (string text, _, _) = await Run(engine, turn);
+        string stop = text[10..16];
+        turn = turn with { Sampling = turn.Sampling with { Stop = [stop] } };
+        (string straight, EndEvent whole, _) = await Run(engine, turn);
+        Assert.Equal(text[..text.IndexOf(stop, StringComparison.Ordinal)], straight);
+        for (int said = 0; said <= whole.Ids.Count; said++)
+        {
+            using InferenceEngine other = Start(TinyModel.Model);
+            (string again, EndEvent end, _) = await Run(other, turn with { Progress = new() { Ids = [.. whole.Ids.Take(said)] } });
+            Assert.Equal(whole.Ids, end.Ids);
+            Assert.Equal((straight, FinishReason.Stop), (again, end.Reason));
+        }
+    }
+
+    [Fact]
+    public async Task Generate_CancelledBeforeItIsWhereItWas_KeepsWhatWasSaid()
+    {
+        TurnInput turn = Turn(1.5, merged: false);
+        using InferenceEngine engine = Start(TinyModel.Model);
+        (_, EndEvent whole, _) = await Run(engine, turn);
+        using CancellationTokenSource cancelled = new();
+        EndEvent? end = null;
+        await foreach (EngineEvent happened in engine.Generate(turn with { Session = "other", Progress = new() { Ids = [.. whole.Ids.Take(20)] } }, cancelled.Token))
+        {
+            cancelled.Cancel();
+            end = happened as EndEvent;
+        }
+
+        Assert.Equal(FinishReason.Cancelled, end!.Reason);
+        Assert.Equal(whole.Ids.Take(end.Ids.Count), end.Ids);
+        Assert.InRange(end.Ids.Count, 20, Answer - 1);
+    }
+
+    private static InferenceEngine Start(ChatModel model) => new(
+        model, new EngineOptions { CacheBytes = 1 << 26, PrefillChunk = 64 }, NullLogger<InferenceEngine>.Instance);
+
+    private static TurnInput Turn(double temperature, bool merged, int? logprobs = 2)
+    {
+        TurnInput turn = Sequences.Input(
+            "progress",
+            150,
+            merged ? new() { Method = "flowmm", BudgetRatio = 0.3 } : new() { Method = "full" },
+            new() { Temperature = temperature, Seed = 11, MaxTokens = merged ? LongAnswer : Answer, RepetitionPenalty = 10, Logprobs = logprobs });
+
+        // The penalty on what the prompt holds keeps the end away. The decoded tail is merged too, in the middle of the answer.
+        TokenRun prompt = turn.Prompt with
+        {
+            Ids = [.. TinyModel.Model.EndIds, .. turn.Prompt.Ids.Skip(TinyModel.Model.EndIds.Count)],
+            Merging = turn.Prompt.Merging! with { MaxTail = 96 },
+        };
+        return turn with { Prompt = prompt };
+    }
+
+    private static async Task<(string Text, EndEvent End, int Tokens)> Run(InferenceEngine engine, TurnInput input)
+    {
+        (string text, int tokens) = ("", 0);
+        await foreach (EngineEvent happened in engine.Generate(input, TestContext.Current.CancellationToken))
+        {
+            tokens += happened is TokenEvent ? 1 : 0;
+            text += happened switch { TokenEvent token => token.Text, EndEvent end => end.Text, _ => "" };
+            if (happened is EndEvent ended)
+            {
+                return (text, ended, tokens);
+            }
+        }
+
+        throw new InvalidOperationException("The engine ended a turn without saying so.");
+    }
+
+    private static IEnumerable<(int, double)> Scores(EndEvent end) => end.Scores!.SelectMany(s => s.Top.Append((s.Id, s.Logprob)));
+}
