@@ -8,7 +8,7 @@ using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Services;
 
-/// <summary>The admin service. What this version cannot do yet says so.</summary>
+/// <summary>The admin service: checks the scope, names the grain, passes on what it says.</summary>
 internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes nodes, TenantResolver tenants, TimeProvider time) : AdminService.AdminServiceBase
 {
     public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
@@ -30,11 +30,26 @@ internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes node
         };
     }
 
-    public override Task<MigrateSessionResponse> MigrateSession(MigrateSessionRequest request, ServerCallContext context) =>
-        throw Missing(context, "migrate sessions");
+    public override async Task<MigrateSessionResponse> MigrateSession(MigrateSessionRequest request, ServerCallContext context)
+    {
+        ISessionGrain session = Session(request.SessionId, context);
+        MovedSession moved = await session.Migrate(request.Node, context.CancellationToken);
+        double? pause = moved.TurnId.Length == 0 ? null : await session.GoneOn(moved.TurnId, context.CancellationToken);
+        return new() { Node = moved.Node, Bytes = moved.Bytes, PauseMs = pause ?? 0 };
+    }
 
-    public override Task<DrainNodeResponse> DrainNode(DrainNodeRequest request, ServerCallContext context) =>
-        throw Missing(context, "drain nodes");
+    public override async Task<DrainNodeResponse> DrainNode(DrainNodeRequest request, ServerCallContext context)
+    {
+        tenants.RequireAdmin(context.RequestHeaders);
+        TimeSpan? bound = request.TimeoutSeconds switch
+        {
+            0 => null,
+            >= 1 and <= 3600 => TimeSpan.FromSeconds(request.TimeoutSeconds),
+            _ => throw new RefusedException(ErrorCode.InvalidArgument, "timeout_seconds must be 1 to 3,600, or 0."),
+        };
+        Drained drained = await nodes.Drain(request.Node, bound, context.CancellationToken);
+        return new() { Moved = drained.Moved, Left = drained.Left };
+    }
 
     public override async Task<SpillSessionResponse> SpillSession(SpillSessionRequest request, ServerCallContext context) =>
         new() { Bytes = await Session(request.SessionId, context).Spill(context.CancellationToken) };
@@ -57,11 +72,5 @@ internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes node
         tenants.RequireAdmin(context.RequestHeaders);
         SessionKey key = new(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id"));
         return cluster.GetGrain<ISessionGrain>(key.ToString());
-    }
-
-    private RefusedException Missing(ServerCallContext context, string what)
-    {
-        tenants.RequireAdmin(context.RequestHeaders);
-        return new(ErrorCode.Unimplemented, $"this version does not {what}");
     }
 }

@@ -2,6 +2,8 @@ using FlowMM.Abstractions;
 using FlowMM.Admin.V1;
 using Google.Protobuf.WellKnownTypes;
 using Orleans.Runtime;
+using Orleans.Runtime.Placement;
+using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Services;
 
@@ -15,6 +17,20 @@ internal sealed class ClusterNodes(IClusterClient cluster)
         Task<MembershipEntry[]> members = cluster.GetGrain<IManagementGrain>(0).GetDetailedHosts(onlyActive: false);
         Dictionary<string, NodeLoad> loads = (await cluster.GetGrain<IClusterGrain>(0).Loads(cancellationToken)).ToDictionary(l => l.Silo);
         return [.. (await members).Select(m => Describe(m, loads.GetValueOrDefault(m.SiloAddress.ToParsableString()))).OrderBy(n => n.Node_, StringComparer.Ordinal)];
+    }
+
+    /// <summary>Empties a node.</summary>
+    /// <param name="node">Its name.</param>
+    /// <param name="bound">Longest time; null: as the node is configured.</param>
+    /// <param name="cancellationToken">Stops waiting, not the draining.</param>
+    /// <exception cref="RefusedException">There is no such node.</exception>
+    public async Task<Drained> Drain(string node, TimeSpan? bound, CancellationToken cancellationToken)
+    {
+        MembershipEntry[] members = await cluster.GetGrain<IManagementGrain>(0).GetDetailedHosts(onlyActive: true);
+        MembershipEntry member = members.FirstOrDefault(m => m.SiloName == node)
+            ?? throw new RefusedException(ErrorCode.NotFound, $"There is no node '{node}'.");
+        RequestContext.Set(IPlacementDirector.PlacementHintKey, member.SiloAddress);
+        return await cluster.GetGrain<INodeGrain>(node).Drain(bound, cancellationToken);
     }
 
     internal static Node Describe(MembershipEntry member, NodeLoad? load)

@@ -24,6 +24,8 @@ internal sealed class Delivered(long offset)
                 return again ? null : happened;
             case TextDelta delta:
                 return Take(delta);
+            case TurnMoved:
+                return null;
             default:
                 Finished |= happened is TurnFinished;
                 return happened;

@@ -26,10 +26,11 @@ internal sealed partial class ResumedStream(IOptions<FailoverOptions> options, T
         {
             using TurnCall call = new(session, delivered.Rest(turn), _options.Silence, time);
             long before = delivered.Offset;
-            Exception? broken = null;
-            while (broken is null && !delivered.Finished)
+            (Exception? broken, bool moved) = (null, false);
+            while (broken is null && !moved && !delivered.Finished)
             {
                 (TurnEvent? happened, broken) = await Next(call, delivered.Offset, cancellationToken);
+                moved = happened is TurnMoved;
                 if (happened is not null && delivered.Take(happened) is TurnEvent fresh)
                 {
                     yield return fresh;

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using FlowMM.Engine;
 using FlowMM.KvCache;
 using FlowMM.Model;
+using FlowMM.Silo.Migration;
 using FlowMM.Silo.Sessions;
 using FlowMM.Silo.Store;
 using Microsoft.Extensions.Configuration;
@@ -36,6 +37,7 @@ public static class SiloHosting
         AddOptions<DefaultSettings>(builder, "FlowMM:Defaults");
         AddOptions<StoreSettings>(builder, "FlowMM:Store");
         AddOptions<SnapshotOptions>(builder, "FlowMM:Snapshots");
+        AddOptions<HandoverOptions>(builder, "FlowMM:Handover");
         AddServices(builder.Services);
         builder.Services.AddFlowMMStore(redis);
         SiloSettings settings = builder.Configuration.GetSection("FlowMM:Silo").Get<SiloSettings>() ?? new();
@@ -62,6 +64,7 @@ public static class SiloHosting
             provider.GetRequiredService<ChatModel>(), provider.GetRequiredService<IOptions<SiloSettings>>().Value));
         services.AddSingleton<TurnRunner>();
         services.AddSingleton<SessionContext>();
+        services.AddFlowMMMigration();
         services.AddFlowMMPlacement();
         services.AddHostedService<EngineWarmUp>();
     }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using FlowMM.Abstractions;
 using FlowMM.Engine;
+using FlowMM.Silo.Migration;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -22,6 +23,7 @@ internal sealed partial class LoadReporter(
     LoadBoard board,
     IClusterMembershipService members,
     ReporterIdentity identity,
+    HandoverServer handover,
     ILogger<LoadReporter> logger) : BackgroundService
 {
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
@@ -45,6 +47,7 @@ internal sealed partial class LoadReporter(
             Sessions = engine.ResidentSessions,
             Draining = state.Draining,
             Pictures = PictureDigest.Of(engine.Pictures.Select(PictureDigest.Key)),
+            Handover = handover.Address,
         };
     }
 

@@ -1,11 +1,15 @@
 using System.Runtime.CompilerServices;
 using FlowMM.Abstractions;
 using FlowMM.Engine;
+using FlowMM.KvCache;
+using FlowMM.Silo.Migration;
 using FlowMM.Silo.Placement;
 using FlowMM.Silo.Snapshots;
 using FlowMM.Silo.Store;
 using Microsoft.Extensions.Logging;
 using Orleans.Concurrency;
+using Orleans.Runtime;
+using Orleans.Runtime.Placement;
 using StackExchange.Redis;
 
 namespace FlowMM.Silo.Sessions;
@@ -18,13 +22,32 @@ namespace FlowMM.Silo.Sessions;
 internal sealed partial class SessionGrain(
     ISessionStore store, InferenceEngine engine, Conversation conversation, SessionContext context) : Grain, ISessionGrain
 {
+    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(2);
+
     private SessionRecord? _session;
     private TurnLog? _running;
+    private Departure? _departure;
+    private (string TurnId, Task<double> GoneOn)? _arrived;
+    private bool _left;
     private bool _deleting;
 
     private SessionKey Key => SessionKey.Parse(this.GetPrimaryKeyString());
 
-    public override async Task OnActivateAsync(CancellationToken cancellationToken) => _session = await store.Load(Key);
+    public override async Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        _session = await store.Load(Key);
+        context.Moves.Local.Add(Key);
+        if (context.Moves.Arrivals.Take(Key, _session) is { } arrived)
+        {
+            GoOn(_session!, arrived);
+        }
+    }
+
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        context.Moves.Local.Remove(Key);
+        return Task.CompletedTask;
+    }
 
     public async IAsyncEnumerable<TurnEvent> Generate(TurnRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -51,7 +74,12 @@ internal sealed partial class SessionGrain(
             CheckSame(pending.TurnId, pending.Digest, digest);
         }
 
-        TurnLog log = _running ?? Begin(session, full, TurnProgress.None);
+        if (_left)
+        {
+            throw new RefusedException(ErrorCode.Unavailable, "The session is moving to another node; retry under the same turn id.");
+        }
+
+        TurnLog log = _running ?? Begin(session, full);
         if (log.TurnId != request.TurnId)
         {
             throw new RefusedException(ErrorCode.FailedPrecondition, $"Turn '{log.TurnId}' of this session is running; wait for it or cancel it.");
@@ -116,6 +144,55 @@ internal sealed partial class SessionGrain(
             : throw new RefusedException(ErrorCode.FailedPrecondition, "A turn of this session has begun.");
     }
 
+    public async Task<MovedSession> Migrate(string node, CancellationToken cancellationToken)
+    {
+        SessionRecord session = await Require();
+        Departure departure = _departure ??= new(context.Moves.Mover.Choose(node));
+        while (_running is not null && !await engine.Freeze(Key.ToString(), cancellationToken))
+        {
+            // Its record is being written, or its pictures are decoded, or its end is.
+            await Task.Delay(Moment, context.Time, cancellationToken);
+        }
+
+        // Without a turn that was frozen nobody else takes the departure.
+        if (_running is null && _departure == departure)
+        {
+            await DepartIdle(_session ?? session, cancellationToken);
+        }
+
+        return await departure.Done;
+    }
+
+    public async Task<double?> GoneOn(string turnId, CancellationToken cancellationToken) =>
+        _arrived is { } arrived && arrived.TurnId == turnId ? await arrived.GoneOn.WaitAsync(cancellationToken) : null;
+
+    public async Task<bool> Leave(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (_running is not null)
+            {
+                await Migrate("", cancellationToken);
+                return true;
+            }
+
+            _left = true;
+            if (_session is { } session)
+            {
+                await context.Caches.Writer.Settle(Key, session.Turns, session.Epoch, cancellationToken);
+            }
+
+            await engine.Forget(Key.ToString(), cancellationToken);
+            DeactivateOnIdle();
+            return true;
+        }
+        catch (RefusedException)
+        {
+            _left = false;
+            return false;
+        }
+    }
+
     public async Task Delete(CancellationToken cancellationToken)
     {
         await Require();
@@ -166,7 +243,7 @@ internal sealed partial class SessionGrain(
         }
     }
 
-    private TurnLog Begin(SessionRecord session, TurnRequest request, TurnProgress progress)
+    private TurnLog Begin(SessionRecord session, TurnRequest request)
     {
         AcceptedTurn accepted = conversation.Accept(session, request);
         TurnLog log = _running = new TurnLog(accepted.TurnId, accepted.Digest);
@@ -174,20 +251,42 @@ internal sealed partial class SessionGrain(
         Task<Restoration> bringing = accepted.Reset
             ? Task.FromResult(Restoration.None)
             : context.Caches.Restorer.Bring(Key, session.Turns, log.Cancellation.Token);
-        _ = Run(new TurnStart(Key, session, accepted, images, progress, bringing), log);
+        _ = Run(new TurnStart(Key, session, accepted, images, TurnProgress.None, bringing), log, () => store.Accept(Key, session.Epoch, accepted, images));
         return log;
     }
 
+    /// <summary>Goes on with a turn that came here frozen; it is on record already.</summary>
+    private void GoOn(SessionRecord session, ArrivedTurn arrived)
+    {
+        AcceptedTurn accepted = session.Pending!;
+        TurnStart turn = new(Key, session, accepted, [], arrived.Progress, Task.FromResult(Restoration.None));
+        _running = new TurnLog(accepted.TurnId, accepted.Digest);
+        _arrived = (accepted.TurnId, Paused(turn, arrived));
+        _ = Run(turn, _running, () => Task.FromResult(true));
+    }
+
+    private async Task<double> Paused(TurnStart turn, ArrivedTurn arrived)
+    {
+        await turn.GoneOn.Task;
+        return arrived.PausedMs + context.Time.GetElapsedTime(arrived.Came).TotalMilliseconds;
+    }
+
     /// <summary>The turn itself. It goes on whoever listens, and tells its end, good or bad, to the log.</summary>
-    private async Task Run(TurnStart turn, TurnLog log)
+    private async Task Run(TurnStart turn, TurnLog log, Func<Task<bool>> accept)
     {
         SessionRecord session = turn.Session;
         DelayDeactivation(Timeout.InfiniteTimeSpan);
         try
         {
-            await Write(store.Accept(Key, session.Epoch, turn.Accepted, turn.Images));
+            await Write(accept());
             log.Add(new TurnAccepted { TurnId = turn.Accepted.TurnId });
-            TurnRecord record = await context.Runner.Answer(turn, log);
+            if (await Answer(turn, log) is not TurnRecord record)
+            {
+                log.Add(new TurnMoved());
+                log.End(null);
+                return;
+            }
+
             await Write(store.Commit(Key, session.Epoch, record));
             _session = session with { Epoch = session.Epoch + 1, Turns = [.. session.Turns, record], Pending = null };
             _running = null;
@@ -205,8 +304,28 @@ internal sealed partial class SessionGrain(
         }
         finally
         {
+            turn.GoneOn.TrySetResult();
             DelayDeactivation(TimeSpan.Zero);
         }
+    }
+
+    /// <summary>The turn's record; null when it went to another node. A turn that is frozen and not taken there goes on here.</summary>
+    private async Task<TurnRecord?> Answer(TurnStart turn, TurnLog log)
+    {
+        TurnOutcome outcome = await context.Runner.Answer(turn, log);
+        while (outcome.Frozen is { } frozen)
+        {
+            LeavingSession leaving = new(Key, turn.Session, turn.Accepted, frozen.Progress, frozen.Image, context.Time.GetTimestamp());
+            if (await Depart(leaving))
+            {
+                return null;
+            }
+
+            turn = turn with { Progress = frozen.Progress };
+            outcome = await context.Runner.Answer(turn, log);
+        }
+
+        return outcome.Record;
     }
 
     /// <summary>Takes the accepted turn back when it can never run or its time passed before it said anything, and reads what the store holds now: another owner may have written.</summary>
@@ -226,6 +345,37 @@ internal sealed partial class SessionGrain(
             // The record stays as it is; the next activation reads it.
             TurnFailed(context.Logger, unreachable, unreachable.GetType().Name);
             DeactivateOnIdle();
+        }
+    }
+
+    /// <summary>An idle session goes with its cache, if it is in memory.</summary>
+    private async Task DepartIdle(SessionRecord session, CancellationToken cancellationToken)
+    {
+        _left = true;
+        (_, SessionImage? image) = session.Turns.Count == 0 ? default : await engine.Capture(Key.ToString(), cancellationToken);
+        await Depart(new LeavingSession(Key, session, null, null, image, context.Time.GetTimestamp()));
+    }
+
+    /// <summary>Sends the session to where it was told to go, and lets the activation follow.</summary>
+    /// <returns>False when it stays.</returns>
+    private async Task<bool> Depart(LeavingSession leaving)
+    {
+        Departure departure = _departure!;
+        try
+        {
+            long bytes = await context.Moves.Mover.Send(leaving, departure.Target);
+            _left = true;
+            RequestContext.Set(IPlacementDirector.PlacementHintKey, departure.Target.SiloAddress);
+            this.MigrateOnIdle();
+            departure.Went(new MovedSession(departure.Target.Name, bytes, leaving.Turn?.TurnId ?? ""));
+            await engine.Forget(Key.ToString(), CancellationToken.None);
+            return true;
+        }
+        catch (RefusedException refused)
+        {
+            (_left, _departure) = (false, null);
+            departure.Stays(refused);
+            return false;
         }
     }
 

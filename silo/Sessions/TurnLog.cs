@@ -24,11 +24,15 @@ internal sealed class TurnLog(string turnId, string digest)
 
     public CancellationTokenSource Cancellation { get; } = new();
 
+    /// <summary>Takes an event; text that is here already, because a turn says it again, is not taken twice.</summary>
     public void Add(TurnEvent happened)
     {
-        _events.Add(happened);
-        Reached = happened is TextDelta delta ? delta.Offset + delta.Text.Length : Reached;
-        Wake();
+        if (From(happened, Reached) is TurnEvent fresh)
+        {
+            _events.Add(fresh);
+            Reached = fresh is TextDelta delta ? delta.Offset + delta.Text.Length : Reached;
+            Wake();
+        }
     }
 
     public void End(Exception? error)

@@ -10,11 +10,11 @@ namespace FlowMM.Silo.Sessions;
 /// <summary>Has an accepted turn answered by the engine, and makes its record. Knows nothing of who owns the session.</summary>
 internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, ILocalSiloDetails node, TimeProvider time)
 {
-    /// <summary>Runs a turn to its end and tells its text to the log.</summary>
+    /// <summary>Runs a turn to its end, or until it is frozen, and tells its text to the log.</summary>
     /// <param name="turn">The turn.</param>
     /// <param name="log">Who listens to it; its cancellation ends the answer early.</param>
     /// <exception cref="RefusedException">The engine refused the turn, or ended without an answer.</exception>
-    public async Task<TurnRecord> Answer(TurnStart turn, TurnLog log)
+    public async Task<TurnOutcome> Answer(TurnStart turn, TurnLog log)
     {
         StringBuilder text = new();
         int tokens = 0;
@@ -35,10 +35,17 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
                 logprobs = logprobs is null ? null : [];
             }
 
-            if (happened is EndEvent ended)
+            switch (happened)
             {
-                CheckBegun(turn.Accepted, ended);
-                return Record(turn, text.ToString(), ended, (await turn.Bringing).Refused);
+                case TokenEvent when tokens > turn.Progress.Ids.Count:
+                    turn.GoneOn.TrySetResult();
+                    break;
+                case FrozenEvent frozen:
+                    return new TurnOutcome(null, frozen);
+                case EndEvent ended:
+                    CheckBegun(turn.Accepted, ended);
+                    turn.GoneOn.TrySetResult();
+                    return new TurnOutcome(Record(turn, text.ToString(), ended, (await turn.Bringing).Refused), null);
             }
         }
 
@@ -111,4 +118,13 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
 /// <param name="Progress">How far it came before.</param>
 /// <param name="Bringing">Ends when the session's cache is here, or will not be.</param>
 internal sealed record TurnStart(
-    SessionKey Key, SessionRecord Session, AcceptedTurn Accepted, IReadOnlyList<ImmutableBytes> Images, TurnProgress Progress, Task<Restoration> Bringing);
+    SessionKey Key, SessionRecord Session, AcceptedTurn Accepted, IReadOnlyList<ImmutableBytes> Images, TurnProgress Progress, Task<Restoration> Bringing)
+{
+    /// <summary>Done when the first token beyond <see cref="Progress"/> is there, or the end.</summary>
+    public TaskCompletionSource GoneOn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+}
+
+/// <summary>What running a turn came to: one of the two.</summary>
+/// <param name="Record">Its record, when it ended.</param>
+/// <param name="Frozen">How it can go on, when it was frozen.</param>
+internal sealed record TurnOutcome(TurnRecord? Record, FrozenEvent? Frozen);

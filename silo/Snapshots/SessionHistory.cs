@@ -20,9 +20,12 @@ internal static class SessionHistory
         new(turns.Count, epoch, JsonSerializer.Serialize(turns[^1].Accepted.Merging, RecordJson.Default.MergingOptions), time);
 
     /// <summary>True when what an image was fed begins the transcript, or can be cut back to where they part.</summary>
-    public static bool Continues(SessionImage image, IReadOnlyList<TurnRecord> turns)
+    public static bool Continues(SessionImage image, IReadOnlyList<TurnRecord> turns) => Continues(image, Conversation.History(turns));
+
+    /// <summary>True when what an image was fed begins some runs, or can be cut back to where they part.</summary>
+    public static bool Continues(SessionImage image, IEnumerable<TokenRun> runs)
     {
-        int same = image.Identities.Zip(Conversation.History(turns).SelectMany(r => r.Identities())).TakeWhile(p => p.First == p.Second).Count();
+        int same = image.Identities.Zip(runs.SelectMany(r => r.Identities())).TakeWhile(p => p.First == p.Second).Count();
         return same > 0 && same >= image.Frozen;
     }
 

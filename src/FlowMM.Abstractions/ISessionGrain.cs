@@ -58,6 +58,26 @@ public interface ISessionGrain : IGrainWithStringKey
     [Alias("Spill")]
     Task<long> Spill(CancellationToken cancellationToken);
 
+    /// <summary>Moves the session with its cache to another node; a running turn is frozen between two tokens and goes on there.</summary>
+    /// <param name="node">Name of the node; empty: placement chooses.</param>
+    /// <param name="cancellationToken">Stops waiting, not the moving.</param>
+    /// <exception cref="RefusedException">There is no such node, or it did not take the session, which stays then and goes on.</exception>
+    [Alias("Migrate")]
+    Task<MovedSession> Migrate(string node, CancellationToken cancellationToken);
+
+    /// <summary>Waits until a turn that was moved has gone on.</summary>
+    /// <param name="turnId">The turn.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>Milliseconds in which no token was made; null when the turn did not come here frozen.</returns>
+    [Alias("GoneOn")]
+    Task<double?> GoneOn(string turnId, CancellationToken cancellationToken);
+
+    /// <summary>Leaves the node: a running turn moves, an idle session goes to the store.</summary>
+    /// <param name="cancellationToken">Stops waiting, not the leaving.</param>
+    /// <returns>False when it had to stay.</returns>
+    [Alias("Leave")]
+    Task<bool> Leave(CancellationToken cancellationToken);
+
     /// <summary>Deletes every stored key of the session and its cache.</summary>
     /// <param name="cancellationToken">Stops waiting.</param>
     [Alias("Delete")]

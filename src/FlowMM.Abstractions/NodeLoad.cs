@@ -43,4 +43,8 @@ public sealed record NodeLoad
     /// <summary>A <see cref="PictureDigest"/> of the pictures whose features it keeps; empty when it keeps none.</summary>
     [Id(9)]
     public byte[] Pictures { get; init; } = [];
+
+    /// <summary>Where other nodes hand sessions over to it, as http://address:port; empty when it takes none.</summary>
+    [Id(10)]
+    public string Handover { get; init; } = "";
 }

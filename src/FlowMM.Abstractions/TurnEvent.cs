@@ -37,6 +37,10 @@ public sealed record TextDelta : TurnEvent
     public IReadOnlyList<TokenLogprob>? Logprobs { get; init; }
 }
 
+/// <summary>The turn goes on on another node: the same call again finds it there. The last event of its call.</summary>
+[GenerateSerializer, Immutable, Alias("flowmm.TurnMoved")]
+public sealed record TurnMoved : TurnEvent;
+
 /// <summary>The turn is committed.</summary>
 [GenerateSerializer, Immutable, Alias("flowmm.TurnFinished")]
 public sealed record TurnFinished : TurnEvent

@@ -94,6 +94,11 @@ internal sealed class Admission(ChatModel model, EngineOptions options, Resident
     private int Reusable(Sequence sequence, ResidentSession resident)
     {
         int common = resident.Common(sequence.Known, Boundaries(sequence.Runs));
+        if (common >= sequence.Wanted.Length && sequence.Input.Progress.State is { } state && common - sequence.Wanted.Length != state.Held)
+        {
+            return -1;
+        }
+
         int inPrompt = common - (sequence.Wanted.Length - sequence.Input.Prompt.Ids.Count);
 
         // A prompt that was begun is fed on in the chunks that it would have come in.
@@ -116,7 +121,8 @@ internal sealed class Admission(ChatModel model, EngineOptions options, Resident
     {
         if (sessions.Find(sequence.Input.Session) is { Busy: true })
         {
-            return new RefusedException(ErrorCode.FailedPrecondition, "Another turn of this session is running.");
+            // A caller runs one turn of a session at a time: this is an earlier owner's, which ends or is fenced off by the store.
+            return new RefusedException(ErrorCode.Unavailable, "An earlier owner's turn of this session still runs here; try again.");
         }
 
         bool merged = sequence.Input.Prompt.Merging is { Method: not "full" };

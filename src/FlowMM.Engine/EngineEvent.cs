@@ -1,4 +1,5 @@
 using FlowMM.Abstractions;
+using FlowMM.KvCache;
 
 namespace FlowMM.Engine;
 
@@ -10,6 +11,11 @@ public abstract record EngineEvent;
 /// <param name="Text">What may be shown of the answer because of it; often empty.</param>
 /// <param name="Scores">How probable it was; null when that was not asked for.</param>
 public sealed record TokenEvent(int Id, string Text, TokenScores? Scores = null) : EngineEvent;
+
+/// <summary>The turn was frozen between two tokens: nothing follows here. With the image, any engine of the model goes on with it bit for bit.</summary>
+/// <param name="Progress">How far it is.</param>
+/// <param name="Image">The session's cache; null when the engine held none of it.</param>
+public sealed record FrozenEvent(TurnProgress Progress, SessionImage? Image) : EngineEvent;
 
 /// <summary>The turn's end.</summary>
 public sealed record EndEvent : EngineEvent

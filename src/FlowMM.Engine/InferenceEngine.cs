@@ -146,6 +146,12 @@ public sealed partial class InferenceEngine : IDisposable
         },
         cancellationToken);
 
+    /// <summary>Freezes a session's turn between two tokens: its events end with a <see cref="FrozenEvent"/>.</summary>
+    /// <param name="session">The conversation's key.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>False when no turn of it waits or runs here.</returns>
+    public Task<bool> Freeze(string session, CancellationToken cancellationToken) => OnThread(() => _scheduler.Freeze(session), cancellationToken);
+
     /// <summary>A copy of a session's cache between two turns.</summary>
     /// <param name="session">The conversation's key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>

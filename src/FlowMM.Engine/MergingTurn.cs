@@ -13,6 +13,7 @@ internal sealed class MergingTurn(SessionCompressor compressor) : IDisposable
     private readonly List<CompressionOutcome> _outcomes = [];
     private SegmentObserver? _segment;
     private TailObserver? _tail;
+    private CompressionReport? _before;
     private string _method = "full";
     private int _heads = 1;
 
@@ -73,13 +74,23 @@ internal sealed class MergingTurn(SessionCompressor compressor) : IDisposable
         return _outcomes.Count > before;
     }
 
+    /// <summary>Queries that the decoded tail will be judged by; null when none are kept.</summary>
+    public TailRows? Tail() => _tail?.Capture();
+
+    /// <summary>Goes on with a turn that was frozen on the cache that is here now.</summary>
+    public void GoOn(TurnState state, SessionCache cache, MergingPlanOptions? options)
+    {
+        _before = state.Compression;
+        _tail = state.Tail is null || options is null ? null : new TailObserver(cache.Shape, options, state.Tail, cache.Memory.Devices);
+    }
+
     /// <summary>What was done so far; null when nothing was.</summary>
-    public CompressionReport? Report() => _outcomes.Count == 0 ? null : new CompressionReport
+    public CompressionReport? Report() => _outcomes.Count == 0 ? _before : new CompressionReport
     {
         Method = _method,
-        BytesBefore = _outcomes[0].BytesBefore,
+        BytesBefore = _before?.BytesBefore ?? _outcomes[0].BytesBefore,
         BytesAfter = _outcomes[^1].BytesAfter,
-        Ms = _outcomes.Sum(o => o.Milliseconds),
+        Ms = (_before?.Ms ?? 0) + _outcomes.Sum(o => o.Milliseconds),
         Layers = [.. _outcomes[^1].Layers.Select(Describe)],
     };
 

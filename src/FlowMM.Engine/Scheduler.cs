@@ -51,6 +51,16 @@ internal sealed class Scheduler(int maxRunning, ResidentSessions sessions, Admis
         return new Batch([.. _running.Where(s => s.Prefill is null && !s.Ended)], prefilling);
     }
 
+    /// <summary>Freezes a session's turn, wherever it stands; the session is idle then.</summary>
+    /// <returns>False when there is none.</returns>
+    public bool Freeze(string session)
+    {
+        Sequence? found = _running.Concat(_waiting).FirstOrDefault(s => !s.Ended && s.Input.Session == session);
+        found?.Freeze((found.Resident ?? sessions.Find(session))?.Capture());
+        Retire();
+        return found is not null;
+    }
+
     /// <summary>Ends every sequence with an error; the engine stops.</summary>
     public void FailAll(Exception error)
     {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Threading.Channels;
 using FlowMM.Abstractions;
+using FlowMM.KvCache;
 using FlowMM.Model;
 
 namespace FlowMM.Engine;
@@ -114,7 +115,9 @@ internal sealed class Sequence
     private int? Said => _answer.Count < Input.Progress.Ids.Count ? Input.Progress.Ids[_answer.Count] : null;
 
     // Scores, and the queries that a long answer is merged by, come of computing: without them every token is computed again.
-    private bool CanRecall => Input.Sampling.Logprobs is null && Input.Prompt.Merging is null or { Method: "full" };
+    private bool CanRecall => Input.Progress.State is not null || (Input.Sampling.Logprobs is null && Input.Prompt.Merging is null or { Method: "full" });
+
+    private TimeSpan Elapsed => _time.GetElapsedTime(_arrived) + (Input.Progress.State?.Elapsed ?? TimeSpan.Zero);
 
     public void Start() => _started = Stopwatch.GetTimestamp();
 
@@ -123,6 +126,12 @@ internal sealed class Sequence
     /// <param name="endIds">Ids that end an answer.</param>
     public void Recall(int held, IReadOnlySet<int> endIds)
     {
+        if (Input.Progress.State is { } state)
+        {
+            _scores.AddRange(state.Scores.Take(held + 1));
+            Merging.GoOn(state, Resident!.Cache, Input.Prompt.Merging);
+        }
+
         for (int i = 0; i <= held && !Ended; i++)
         {
             Push(Input.Progress.Ids[i], endIds, contextFull: false);
@@ -162,7 +171,7 @@ internal sealed class Sequence
         Sampler.Saw([id]);
         Lookup?.Saw([id]);
         string text = _stop.Append(_detokenizer.Append(id));
-        _events.Writer.TryWrite(new TokenEvent(id, text, Input.Sampling.Logprobs is null ? null : _scores[^1]));
+        _events.Writer.TryWrite(new TokenEvent(id, text, Input.Sampling.Logprobs is null ? null : _scores[_answer.Count - 1]));
         if (_stop.Stopped)
         {
             End(FinishReason.Stop, _answer.Count);
@@ -176,11 +185,31 @@ internal sealed class Sequence
     /// <summary>Ends it with what it has when it was cancelled or its time has passed; never with less than was said before.</summary>
     public void EndWhenAsked()
     {
-        bool late = Input.Timeout is { } timeout && _time.GetElapsedTime(_arrived) >= timeout;
+        bool late = Input.Timeout is { } timeout && Elapsed >= timeout;
         if (!Ended && Said is null && (Cancelled || late))
         {
             End(Cancelled ? FinishReason.Cancelled : FinishReason.DeadlineExceeded, _answer.Count);
         }
+    }
+
+    /// <summary>Ends it here, to go on elsewhere or later.</summary>
+    /// <param name="image">The session's cache.</param>
+    public void Freeze(SessionImage? image)
+    {
+        // Tokens that were to be said again are not lost by it.
+        int[] ids = [.. _answer, .. Input.Progress.Ids.Skip(_answer.Count)];
+        TurnState state = new()
+        {
+            Held = Math.Max(0, (image?.Tokens ?? 0) - Wanted.Length),
+            Scores = [.. _scores],
+            Usage = Measure(_answer.Count, Stopwatch.GetTimestamp()),
+            Elapsed = Elapsed,
+            Compression = Merging?.Report(),
+            Tail = Merging?.Tail(),
+        };
+        Ended = true;
+        _events.Writer.TryWrite(new FrozenEvent(new TurnProgress { Ids = ids, State = state }, image));
+        _events.Writer.TryComplete();
     }
 
     public void Fail(Exception error)
@@ -192,15 +221,13 @@ internal sealed class Sequence
     private void End(FinishReason reason, int generated)
     {
         Ended = true;
-        long now = Stopwatch.GetTimestamp();
-        _first = _first == 0 ? now : _first;
         string rest = _stop.Stopped ? "" : _stop.Append(_detokenizer.Flush()) + _stop.Flush();
         _events.Writer.TryWrite(new EndEvent
         {
             Ids = [.. _answer],
             Text = rest,
             Reason = reason,
-            Usage = Measure(generated, now),
+            Usage = Measure(generated, Stopwatch.GetTimestamp()),
             Provenance = Origin(),
             Compression = Merging?.Report(),
             Scores = Input.Sampling.Logprobs is null ? null : [.. _scores.Take(_answer.Count)],
@@ -208,26 +235,44 @@ internal sealed class Sequence
         _events.Writer.TryComplete();
     }
 
-    private Usage Measure(int generated, long now) => new()
+    private Usage Measure(int generated, long now)
     {
-        PromptTokens = Input.Prompt.Ids.Count,
-        CompletionTokens = generated,
-        ImageTokens = Input.Prompt.Images.Sum(i => i.Length),
-        CachedTokens = Input.History.Count == 0 ? Shared : 0,
-        TimeToFirstTokenMs = Stopwatch.GetElapsedTime(_accepted, _first).TotalMilliseconds,
-        PrefillMs = _started == 0 ? 0 : Stopwatch.GetElapsedTime(_started, _first).TotalMilliseconds,
-        DecodeMs = Stopwatch.GetElapsedTime(_first, now).TotalMilliseconds,
-        DraftedTokens = Lookup?.Drafted ?? 0,
-        AcceptedTokens = Lookup?.Accepted ?? 0,
-    };
+        // Of a turn that was frozen, what its other engines measured comes first.
+        Usage? before = Input.Progress.State?.Usage;
+        long first = _first == 0 ? now : _first;
+        bool begun = before is not null && Input.Progress.Ids.Count > 0;
+        double prefill = _started == 0 ? 0 : Stopwatch.GetElapsedTime(_started, first).TotalMilliseconds;
+        return new()
+        {
+            PromptTokens = Input.Prompt.Ids.Count,
+            CompletionTokens = generated,
+            ImageTokens = Input.Prompt.Images.Sum(i => i.Length),
+            CachedTokens = Input.History.Count == 0 ? Math.Max(Shared, before?.CachedTokens ?? 0) : 0,
+            TimeToFirstTokenMs = (before?.TimeToFirstTokenMs ?? 0) + (begun ? 0 : Stopwatch.GetElapsedTime(_accepted, first).TotalMilliseconds),
+            PrefillMs = (before?.PrefillMs ?? 0) + prefill,
+            DecodeMs = (before?.DecodeMs ?? 0) + Stopwatch.GetElapsedTime(first, now).TotalMilliseconds,
+            DraftedTokens = (before?.DraftedTokens ?? 0) + (Lookup?.Drafted ?? 0),
+            AcceptedTokens = (before?.AcceptedTokens ?? 0) + (Lookup?.Accepted ?? 0),
+        };
+    }
 
     private Provenance Origin() => new()
     {
-        Source = Input.History.Count == 0 ? CacheSource.New : !WasResident ? CacheSource.Replayed : Arrival?.Source ?? CacheSource.Resident,
+        Source = Source(),
         TokensReused = Reused,
         TokensReplayed = Replayed,
         Ms = ReplayMs + (Arrival?.Milliseconds ?? 0),
         Bytes = Arrival?.Bytes ?? 0,
         Node = "",
     };
+
+    private CacheSource Source()
+    {
+        if (WasResident && Arrival is { Source: CacheSource.Migrated })
+        {
+            return CacheSource.Migrated;
+        }
+
+        return Input.History.Count == 0 ? CacheSource.New : !WasResident ? CacheSource.Replayed : Arrival?.Source ?? CacheSource.Resident;
+    }
 }

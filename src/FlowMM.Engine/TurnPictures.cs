@@ -19,6 +19,12 @@ internal sealed class TurnPictures(ChatModel model, ResidentSessions sessions, P
     public async Task<Dictionary<string, ProcessedImage>> Decode(TurnInput input, Known known, CancellationToken cancellationToken)
     {
         Dictionary<string, ProcessedImage> images = [];
+        if (known != Known.Nothing && input.Progress is { State: not null, Ids.Count: > 0 } && sessions.BytesOf(input.Session) != default)
+        {
+            // It was frozen past its prompt, with its cache.
+            return images;
+        }
+
         await Decode([input.Prompt], input, known, images, cancellationToken);
         await input.Ready;
         if (known == Known.Nothing || sessions.BytesOf(input.Session) == default)

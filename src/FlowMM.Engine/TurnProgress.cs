@@ -1,6 +1,6 @@
 namespace FlowMM.Engine;
 
-/// <summary>How far a turn had come when its node was lost; it goes on after that.</summary>
+/// <summary>How far a turn had come when its node was lost, or when it was frozen; it goes on after that.</summary>
 public sealed record TurnProgress
 {
     /// <summary>A turn that begins.</summary>
@@ -12,4 +12,7 @@ public sealed record TurnProgress
     /// tokens would round otherwise; only those that the session's cache still holds are not.
     /// </summary>
     public IReadOnlyList<int> Ids { get; init; } = [];
+
+    /// <summary>What else it was frozen with; null when its node was lost.</summary>
+    public TurnState? State { get; init; }
 }

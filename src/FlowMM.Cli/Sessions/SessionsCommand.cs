@@ -28,12 +28,21 @@ public static class SessionsCommand
             Print((await gateway.Inference.RewindSessionAsync(
                 new() { SessionId = parsed.GetValue(Id), Turns = parsed.GetValue(keep) }, gateway.Headers, cancellationToken: token)).Session));
         rewind.Add(keep);
+        Option<string> node = new("--node") { Description = "Where to. Default: placement chooses.", HelpName = "NAME", DefaultValueFactory = _ => "" };
+        Command migrate = Sub("migrate", "Moves a session with its cache to another node; a running answer goes on there. Needs the admin scope.", async (gateway, parsed, token) =>
+        {
+            MigrateSessionRequest request = new() { SessionId = parsed.GetValue(Id), Node = parsed.GetValue(node) };
+            MigrateSessionResponse moved = await gateway.Admin.MigrateSessionAsync(request, gateway.Headers, cancellationToken: token);
+            Console.WriteLine(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{moved.Node}  {moved.Bytes:N0} bytes, {moved.PauseMs:F1} ms without a token"));
+        });
+        migrate.Add(node);
         return new Command("sessions", "Looks at conversations of a running gateway and changes them.")
         {
             Sub("list", "Lists the sessions of the key's tenant. Needs the admin scope.", ListAsync, ofOne: false),
             Sub("show", "Describes a session and lists its turns.", ShowAsync),
             fork,
             rewind,
+            migrate,
             Sub("spill", "Writes a session's cache to the store and frees the node's memory. Needs the admin scope.", async (gateway, parsed, token) =>
                 Console.WriteLine($"{(await gateway.Admin.SpillSessionAsync(new() { SessionId = parsed.GetValue(Id) }, gateway.Headers, cancellationToken: token)).Bytes:N0} bytes")),
             Sub("delete", "Deletes a session: every stored key of it.", async (gateway, parsed, token) =>

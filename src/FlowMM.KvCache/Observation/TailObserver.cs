@@ -30,6 +30,27 @@ public sealed class TailObserver : IQueryObserver, IDisposable
         _samples = [.. Enumerable.Range(0, shape.Layers).Select(_ => new Ring(_sampled))];
     }
 
+    /// <summary>An observer that goes on where another was.</summary>
+    /// <param name="shape">Sizes of the model.</param>
+    /// <param name="options">The same bound.</param>
+    /// <param name="rows">What the other had seen.</param>
+    /// <param name="devices">Where each layer's rows are to be.</param>
+    /// <exception cref="ArgumentException">The rows are of another model, or of another bound.</exception>
+    public TailObserver(CacheShape shape, MergingPlanOptions options, TailRows rows, IReadOnlyList<Device> devices)
+        : this(shape, options)
+    {
+        if (rows.Recent.Count != shape.Layers || rows.Samples.Count != shape.Layers)
+        {
+            throw new ArgumentException($"The rows are of {rows.Recent.Count} layers; the model has {shape.Layers}.", nameof(rows));
+        }
+
+        for (int layer = 0; layer < shape.Layers; layer++)
+        {
+            _recent[layer].Take(rows.Recent[layer], shape, devices[layer]);
+            _samples[layer].Take(rows.Samples[layer], shape, devices[layer]);
+        }
+    }
+
     /// <summary>Bytes that all layers' rows take once a query has passed.</summary>
     public long Bytes => (long)_shape.Layers * _shape.QueryHeads * (Recent + _sampled) * _shape.HeadDim * sizeof(float);
 
@@ -78,6 +99,9 @@ public sealed class TailObserver : IQueryObserver, IDisposable
         return newest.Length == 0 ? null : _recent[layer].Rows(newest, null);
     }
 
+    /// <summary>A copy in host memory.</summary>
+    public TailRows Capture() => new([.. _recent.Select(r => r.Capture())], [.. _samples.Select(r => r.Capture())]);
+
     /// <summary>Forgets every row: the session was rewound or restored.</summary>
     public void Clear()
     {
@@ -118,6 +142,31 @@ public sealed class TailObserver : IQueryObserver, IDisposable
         {
             Tensor rows = _rows ?? like!._rows!;
             return rows.index_select(1, tensor(positions.Select(p => (long)Array.IndexOf(_positions, p)).ToArray(), dtype: int64).to(rows.device));
+        }
+
+        internal RingRows Capture()
+        {
+            using DisposeScope scope = NewDisposeScope();
+            return new RingRows([.. _positions], _next, _rows is null ? default(ReadOnlyMemory<byte>) : _rows.cpu().contiguous().bytes.ToArray());
+        }
+
+        internal void Take(RingRows rows, CacheShape shape, Device device)
+        {
+            int bytes = shape.QueryHeads * _positions.Length * shape.HeadDim * sizeof(float);
+            if (rows.Positions.Count != _positions.Length || rows.Next < 0 || rows.Next >= _positions.Length || (rows.Rows.Length != 0 && rows.Rows.Length != bytes))
+            {
+                throw new ArgumentException($"A ring of {rows.Positions.Count} rows in {rows.Rows.Length} bytes does not fit one of {_positions.Length} in {bytes}.", nameof(rows));
+            }
+
+            rows.Positions.ToArray().CopyTo(_positions, 0);
+            _next = rows.Next;
+            if (rows.Rows.Length > 0)
+            {
+                using DisposeScope scope = NewDisposeScope();
+                using Tensor host = empty([shape.QueryHeads, _positions.Length, shape.HeadDim], float32);
+                rows.Rows.Span.CopyTo(host.bytes);
+                _rows = host.to(device, copy: true).DetachFromDisposeScope();
+            }
         }
 
         internal void Clear()

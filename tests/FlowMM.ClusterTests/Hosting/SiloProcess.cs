@@ -54,6 +54,22 @@ public sealed class SiloProcess : IDisposable
         return silo;
     }
 
+    /// <summary>SIGTERM: it is asked to stop.</summary>
+    public void Terminate()
+    {
+        using Process kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
+        kill.WaitForExit();
+    }
+
+    /// <summary>Waits for its end.</summary>
+    /// <returns>Its exit status.</returns>
+    public async Task<int> Exit(TimeSpan bound)
+    {
+        using CancellationTokenSource late = new(bound);
+        await _process.WaitForExitAsync(late.Token);
+        return _process.ExitCode;
+    }
+
     /// <summary>SIGKILL: it has no chance to write anything.</summary>
     public void Kill()
     {

@@ -106,6 +106,124 @@ public sealed class ProgressTests
         Assert.InRange(end.Ids.Count, 20, Answer - 1);
     }
 
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    public async Task Freeze_AtAnyToken_GoesOnElsewhereBitForBit(bool kernels, bool merged)
+    {
+        ChatModel model = kernels ? TinyModel.Model : Tensors.Value;
+        TurnInput turn = Turn(1.5, merged);
+        using InferenceEngine straight = Start(model);
+        (string text, EndEvent whole, _) = await Run(straight, turn);
+        foreach (int wait in (int[])[0, 17, whole.Ids.Count - 2])
+        {
+            using InferenceEngine one = Start(model);
+
+            // The engine does not wait for who reads: what was too late is tried again a little earlier.
+            FrozenEvent? frozen = null;
+            for (int at = wait; frozen is null; at = Math.Max(0, at - 4))
+            {
+                frozen = await FreezeAfter(one, turn, at);
+            }
+
+            Assert.Equal(whole.Ids.Take(frozen.Progress.Ids.Count), frozen.Progress.Ids);
+            await one.CheckIntegrity(TestContext.Current.CancellationToken);
+
+            // Here again, and where its cache went.
+            (_, EndEvent here, _) = await Run(one, turn with { Progress = frozen.Progress });
+            using InferenceEngine other = Start(model);
+            if (frozen.Image is not null)
+            {
+                Assert.True(await other.Receive(turn.Session, frozen.Image, new CacheArrival(CacheSource.Migrated, 7, 1), TestContext.Current.CancellationToken));
+            }
+
+            (string again, EndEvent end, int tokens) = await Run(other, turn with { Progress = frozen.Progress });
+            foreach (EndEvent resumed in (EndEvent[])[here, end])
+            {
+                Assert.Equal(whole.Ids, resumed.Ids);
+                Assert.Equal(Scores(whole), Scores(resumed));
+                Assert.Equal((whole.Reason, whole.Compression?.BytesAfter), (resumed.Reason, resumed.Compression?.BytesAfter));
+            }
+
+            Assert.Equal((text, whole.Ids.Count), (again, tokens));
+            Assert.Equal((whole.Usage.PromptTokens, whole.Usage.CompletionTokens), (end.Usage.PromptTokens, end.Usage.CompletionTokens));
+            Assert.Equal(frozen.Image is null ? CacheSource.New : CacheSource.Migrated, end.Provenance.Source);
+            Assert.InRange(frozen.Progress.Ids.Count == 0 ? 0 : other.Steps, 0, whole.Ids.Count - frozen.Progress.Ids.Count + 4);
+            await other.CheckIntegrity(TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
+    public async Task Freeze_AgainAndAgainThroughAStopText_StopsWhereItWould()
+    {
+        TurnInput turn = Turn(1.5, merged: false);
+        using InferenceEngine engine = Start(TinyModel.Model);
+        (string text, _, _) = await Run(engine, turn);
+        string stop = text[^20..^12];
+        turn = turn with { Sampling = turn.Sampling with { Stop = [stop] } };
+        (string straight, EndEvent whole, _) = await Run(engine, turn);
+        HashSet<int> boundaries = [];
+        TurnProgress progress = TurnProgress.None;
+        for (bool ended = false; !ended;)
+        {
+            (string again, int waited) = ("", 0);
+            await foreach (EngineEvent happened in engine.Generate(turn with { Progress = progress }, TestContext.Current.CancellationToken))
+            {
+                again += happened switch { TokenEvent token => token.Text, EndEvent end => end.Text, _ => "" };
+                switch (happened)
+                {
+                    case TokenEvent when ++waited > progress.Ids.Count:
+                        await engine.Freeze(turn.Session, TestContext.Current.CancellationToken);
+                        break;
+                    case FrozenEvent frozen:
+                        progress = frozen.Progress;
+                        boundaries.Add(progress.Ids.Count);
+                        break;
+                    case EndEvent end:
+                        ended = true;
+                        Assert.Equal(whole.Ids, end.Ids);
+                        Assert.Equal((straight, FinishReason.Stop), (again, end.Reason));
+                        Assert.Equal(Scores(whole), Scores(end));
+                        break;
+                }
+            }
+        }
+
+        Assert.True(boundaries.Count > 0, "The turn was never frozen.");
+    }
+
+    [Fact]
+    public async Task Freeze_NoTurn_SaysSo()
+    {
+        using InferenceEngine engine = Start(TinyModel.Model);
+        Assert.False(await engine.Freeze("nobody", TestContext.Current.CancellationToken));
+    }
+
+    private static async Task<FrozenEvent?> FreezeAfter(InferenceEngine engine, TurnInput turn, int tokens)
+    {
+        await using IAsyncEnumerator<EngineEvent> events = engine.Generate(turn, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
+        ValueTask<bool> next = events.MoveNextAsync();
+        while (tokens == 0 && !next.IsCompleted && !await engine.Freeze(turn.Session, TestContext.Current.CancellationToken))
+        {
+        }
+
+        for (; await next; next = events.MoveNextAsync())
+        {
+            if (events.Current is FrozenEvent frozen)
+            {
+                return frozen;
+            }
+
+            if (--tokens == 0)
+            {
+                await engine.Freeze(turn.Session, TestContext.Current.CancellationToken);
+            }
+        }
+
+        return null;
+    }
+
     private static InferenceEngine Start(ChatModel model) => new(
         model, new EngineOptions { CacheBytes = 1 << 26, PrefillChunk = 64 }, NullLogger<InferenceEngine>.Instance);
 

@@ -15,7 +15,7 @@ public sealed class LayeringTests
         ["FlowMM.KvCache"] = [],
         ["FlowMM.Model"] = ["FlowMM.KvCache"],
         ["FlowMM.Engine"] = ["FlowMM.Abstractions", "FlowMM.KvCache", "FlowMM.Model"],
-        ["FlowMM.Silo"] = ["FlowMM.Abstractions", "FlowMM.Engine"],
+        ["FlowMM.Silo"] = ["FlowMM.Abstractions", "FlowMM.Engine", "FlowMM.Protos"],
         ["FlowMM.Gateway"] = ["FlowMM.Abstractions", "FlowMM.Protos"],
         ["FlowMM.Cli"] = ["FlowMM.Gateway", "FlowMM.Silo"],
     };

@@ -1,0 +1,70 @@
+using System.IO.Hashing;
+using System.Text.Json;
+using FlowMM.Abstractions;
+using FlowMM.Handover.V1;
+using FlowMM.Engine;
+using FlowMM.KvCache;
+using FlowMM.Silo.Snapshots;
+using FlowMM.Silo.Store;
+using Google.Protobuf;
+
+namespace FlowMM.Silo.Migration;
+
+/// <summary>Cuts a session into the messages of a handover. The chunks of its cache are those of a snapshot.</summary>
+internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings format, TimeProvider time)
+{
+    /// <summary>The messages, each made when it is asked for; the description comes last.</summary>
+    /// <param name="leaving">What goes.</param>
+    public IEnumerable<TakeRequest> Write(LeavingSession leaving)
+    {
+        SessionHandover handover = new()
+        {
+            Tenant = leaving.Key.Tenant,
+            SessionId = leaving.Key.Session,
+            Epoch = leaving.Session.Epoch,
+            TurnId = leaving.Turn?.TurnId ?? "",
+        };
+        if (leaving.Image is { } image)
+        {
+            using SnapshotEncoder encoder = new(image, Owner(leaving), Stamp(leaving), format);
+            byte[] frame = new byte[encoder.MostFrameBytes];
+            for (int index = 0; index < encoder.ChunkCount; index++)
+            {
+                yield return new() { Chunk = ByteString.CopyFrom(frame, 0, encoder.Encode(index, frame)) };
+            }
+
+            handover.CacheChunks = encoder.ChunkCount;
+            handover.Manifest = ByteString.CopyFrom(encoder.Manifest());
+        }
+
+        if (leaving.Progress is { } progress)
+        {
+            byte[] state = JsonSerializer.SerializeToUtf8Bytes(progress, TurnStateJson.Default.TurnProgress);
+            handover.StateChecksum = XxHash3.HashToUInt64(state);
+            foreach (byte[] chunk in state.Chunk(format.ChunkBytes))
+            {
+                yield return new() { Chunk = UnsafeByteOperations.UnsafeWrap(chunk) };
+            }
+        }
+
+        handover.PausedMs = time.GetElapsedTime(leaving.Frozen).TotalMilliseconds;
+        yield return new() { Handover = handover };
+    }
+
+    private SnapshotOwner Owner(LeavingSession leaving) => SessionHistory.Owner(leaving.Key, engine.Model.Digest, leaving.Session.Turns);
+
+    private SnapshotStamp Stamp(LeavingSession leaving)
+    {
+        MergingOptions merging = (leaving.Turn ?? leaving.Session.Turns[^1].Accepted).Merging;
+        return new(leaving.Session.Turns.Count, leaving.Session.Epoch, JsonSerializer.Serialize(merging, RecordJson.Default.MergingOptions), time.GetUtcNow());
+    }
+}
+
+/// <summary>A session that leaves this node.</summary>
+/// <param name="Key">Which.</param>
+/// <param name="Session">Its committed turns.</param>
+/// <param name="Turn">The turn that was frozen; null when it is idle.</param>
+/// <param name="Progress">How far that turn is.</param>
+/// <param name="Image">Its cache; null when there is none.</param>
+/// <param name="Frozen">When it was frozen, a timestamp of the clock.</param>
+internal sealed record LeavingSession(SessionKey Key, SessionRecord Session, AcceptedTurn? Turn, TurnProgress? Progress, SessionImage? Image, long Frozen);

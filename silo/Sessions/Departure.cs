@@ -1,0 +1,20 @@
+using FlowMM.Abstractions;
+using Orleans.Runtime;
+
+namespace FlowMM.Silo.Sessions;
+
+/// <summary>A session's order to leave, which whoever holds its turn carries out.</summary>
+internal sealed class Departure(ClusterMember target)
+{
+    private readonly TaskCompletionSource<MovedSession> _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Where to.</summary>
+    public ClusterMember Target { get; } = target;
+
+    /// <summary>What it came to.</summary>
+    public Task<MovedSession> Done => _done.Task;
+
+    public void Went(MovedSession moved) => _done.TrySetResult(moved);
+
+    public void Stays(RefusedException refused) => _done.TrySetException(refused);
+}
