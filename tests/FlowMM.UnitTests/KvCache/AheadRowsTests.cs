@@ -47,7 +47,7 @@ public sealed class AheadRowsTests
     }
 
     [Theory]
-    [InlineData("flowmm", 256, 16)]
+    [InlineData("flowmm", 256, 32)]
     [InlineData("flowmm", 0, 0)]
     [InlineData("flowmm-paper", 256, 0)]
     [InlineData("snapkv", 256, 0)]
