@@ -3,6 +3,8 @@ using Grpc.Core;
 using Microsoft.AspNetCore.Connections;
 using Orleans.Runtime;
 using Orleans.Runtime.Messaging;
+using Orleans.Serialization;
+using StackExchange.Redis;
 using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Services;
@@ -46,5 +48,11 @@ internal static class ErrorTranslation
         ClientNotAvailableException or
         ConnectionFailedException or
         ConnectionAbortedException or
-        EnumerationAbortedException;
+        EnumerationAbortedException or
+        RedisException ||
+        IsFromStore(exception as UnavailableExceptionFallbackException);
+
+    /// <summary>True for what the store's client threw at a node, as it arrives where its type may not be read from the wire.</summary>
+    private static bool IsFromStore(UnavailableExceptionFallbackException? exception) =>
+        exception?.ExceptionType?.StartsWith("StackExchange.Redis.", StringComparison.Ordinal) is true;
 }

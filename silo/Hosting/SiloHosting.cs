@@ -96,6 +96,13 @@ public static class SiloHosting
             o.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
             (o.ProbeTimeout, o.NumMissedProbesLimit) = (settings.ProbeTimeout, settings.MissedProbes);
         });
+
+        // A grain that is collected before its cache has left this node's memory could come up on another, and the cache would be of no use.
+        silo.Configure<GrainCollectionOptions>(o =>
+        {
+            TimeSpan cached = settings.IdleOnDevice + settings.IdleOnHost;
+            o.CollectionAge = cached > o.CollectionAge ? cached : o.CollectionAge;
+        });
         if (settings.Name.Length > 0)
         {
             silo.Configure<SiloOptions>(o => o.SiloName = settings.Name);

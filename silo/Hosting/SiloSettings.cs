@@ -21,9 +21,9 @@ public sealed class SiloSettings
     [Required(ErrorMessage = "FlowMM:Silo:Address is missing.")]
     public string Address { get; set; } = "127.0.0.1";
 
-    /// <summary>Time in which a silo must answer another's probe, 100 ms to 1 minute. Default 5 seconds.</summary>
+    /// <summary>Time in which a silo must answer another's probe, 100 ms to 1 minute. Default 2 seconds.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:01:00", ErrorMessage = "FlowMM:Silo:ProbeTimeout must be 100 ms to 1 minute.")]
-    public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(5);
+    public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Probes in a row that a silo may miss before it is taken for dead, 1 to 100. Default 3.</summary>
     [Range(1, 100, ErrorMessage = "FlowMM:Silo:MissedProbes must be 1 to 100.")]

@@ -3,6 +3,7 @@ using FlowMM.Silo.Snapshots;
 using FlowMM.Silo.Store;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
+using Orleans.Serialization;
 using StackExchange.Redis;
 
 namespace FlowMM.Silo.Hosting;
@@ -16,6 +17,9 @@ internal static class StoreHosting
     public static IServiceCollection AddFlowMMStore(this IServiceCollection services, string redis)
     {
         services.AddMetrics();
+
+        // What the store's client throws in a grain crosses to the gateway, which tells the caller to come again.
+        services.Configure<ExceptionSerializationOptions>(o => o.SupportedNamespacePrefixes.Add("StackExchange.Redis"));
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(redis));
         services.AddSingleton(_ => new BulkConnection(redis));
         services.AddSingleton<BlobStore>();

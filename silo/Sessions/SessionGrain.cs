@@ -251,7 +251,7 @@ internal sealed partial class SessionGrain(
         Task<Restoration> bringing = accepted.Reset
             ? Task.FromResult(Restoration.None)
             : context.Caches.Restorer.Bring(Key, session.Turns, log.Cancellation.Token);
-        _ = Run(new TurnStart(Key, session, accepted, images, TurnProgress.None, bringing), log, () => store.Accept(Key, session.Epoch, accepted, images));
+        _ = Run(new TurnStart(Key, session, accepted, images, new TurnProgress { Ids = request.Said }, bringing), log, () => store.Accept(Key, session.Epoch, accepted, images));
         return log;
     }
 

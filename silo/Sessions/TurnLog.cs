@@ -41,16 +41,23 @@ internal sealed class TurnLog(string turnId, string digest)
         Wake();
     }
 
-    /// <summary>The events, text from <paramref name="offset"/> on; ends as the turn ends.</summary>
+    /// <summary>The events, text from <paramref name="offset"/> on; ends as the turn ends. The ids of what is left out come with what follows.</summary>
     public async IAsyncEnumerable<TurnEvent> Listen(long offset, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        List<int> passed = [];
         for (int next = 0; ;)
         {
             while (next < _events.Count)
             {
-                if (From(_events[next++], offset) is TurnEvent shown)
+                TurnEvent happened = _events[next++];
+                if (From(happened, offset) is TurnEvent shown)
                 {
-                    yield return shown;
+                    yield return shown is TextDelta delta && passed.Count > 0 ? delta with { Ids = [.. passed, .. delta.Ids] } : shown;
+                    passed.Clear();
+                }
+                else if (happened is TextDelta known)
+                {
+                    passed.AddRange(known.Ids);
                 }
             }
 

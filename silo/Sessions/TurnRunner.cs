@@ -17,21 +17,27 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
     public async Task<TurnOutcome> Answer(TurnStart turn, TurnLog log)
     {
         StringBuilder text = new();
+        List<int> ids = [];
         int tokens = 0;
         List<TokenLogprob>? logprobs = turn.Accepted.Sampling.Logprobs is null ? null : [];
         await foreach (EngineEvent happened in engine.Generate(Input(turn), log.Cancellation.Token))
         {
-            tokens += happened is TokenEvent ? 1 : 0;
-            if (happened is TokenEvent { Scores: { } scores })
+            if (happened is TokenEvent said)
             {
-                logprobs?.Add(Logprob(scores));
+                ids.Add(said.Id);
+                tokens++;
+                if (said.Scores is { } scores)
+                {
+                    logprobs?.Add(Logprob(scores));
+                }
             }
 
             string more = happened switch { TokenEvent token => token.Text, EndEvent end => end.Text, _ => "" };
             if (more.Length > 0)
             {
-                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens, Logprobs = logprobs });
+                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens, Ids = [.. ids], Logprobs = logprobs });
                 text.Append(more);
+                ids.Clear();
                 logprobs = logprobs is null ? null : [];
             }
 

@@ -35,6 +35,10 @@ public sealed record TextDelta : TurnEvent
     /// </summary>
     [Id(3)]
     public IReadOnlyList<TokenLogprob>? Logprobs { get; init; }
+
+    /// <summary>Ids of the tokens that were generated since the delta before this one, whether their text is in it or still held back.</summary>
+    [Id(4)]
+    public IReadOnlyList<int> Ids { get; init; } = [];
 }
 
 /// <summary>The turn goes on on another node: the same call again finds it there. The last event of its call.</summary>

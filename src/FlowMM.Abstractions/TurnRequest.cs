@@ -63,4 +63,11 @@ public sealed record TurnRequest
     /// </summary>
     [Id(6)]
     public TimeSpan? Timeout { get; init; }
+
+    /// <summary>
+    /// Ids of the answer's first tokens that were said before, by a node that was lost: whoever begins the turn anew takes them instead of choosing. They
+    /// are no part of what the caller asked for. Default empty.
+    /// </summary>
+    [Id(7)]
+    public IReadOnlyList<int> Said { get; init; } = [];
 }

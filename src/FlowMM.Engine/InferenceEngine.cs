@@ -27,6 +27,7 @@ public sealed partial class InferenceEngine : IDisposable
     private readonly Thread _thread;
     private int _queued;
     private long _steps;
+    private long _allocated;
 
     /// <summary>Starts the engine's thread, with the system's clock.</summary>
     /// <param name="model">The model; the engine does not dispose it.</param>
@@ -81,6 +82,9 @@ public sealed partial class InferenceEngine : IDisposable
 
     /// <summary>Steps that were run.</summary>
     public long Steps => Interlocked.Read(ref _steps);
+
+    /// <summary>Managed bytes that the engine's thread has taken for its steps so far: what they leave to the garbage collector.</summary>
+    public long AllocatedBytes => Interlocked.Read(ref _allocated);
 
     /// <summary>Times that a running turn had to leave the device for others; it went on later where it was.</summary>
     public long Preemptions => _scheduler.Preemptions;
@@ -235,6 +239,7 @@ public sealed partial class InferenceEngine : IDisposable
 
                 TakeCommands(idle);
                 Step();
+                Interlocked.Exchange(ref _allocated, GC.GetAllocatedBytesForCurrentThread());
             }
         }
         catch (OperationCanceledException)

@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace FlowMM.Engine;
 
 /// <summary>
@@ -59,10 +61,29 @@ public sealed class Sampler(SamplingPlan plan)
         return best;
     }
 
-    private int Draw(Span<float> logits, long position)
+    /// <summary>Draws in rented memory: a vocabulary's worth a token would be the most garbage that a step leaves.</summary>
+    private int Draw(ReadOnlySpan<float> logits, long position)
     {
-        int[] order = Candidates(logits);
-        double[] weights = new double[order.Length];
+        int count = logits.Length;
+        float[] keys = ArrayPool<float>.Shared.Rent(count);
+        int[] order = ArrayPool<int>.Shared.Rent(count);
+        double[] weights = ArrayPool<double>.Shared.Rent(count);
+        try
+        {
+            Order(logits, keys.AsSpan(0, count), order.AsSpan(0, count));
+            int candidates = plan.TopK > 0 && plan.TopK < count ? plan.TopK : count;
+            return Draw(logits, order.AsSpan(0, candidates), weights.AsSpan(0, candidates), position);
+        }
+        finally
+        {
+            ArrayPool<float>.Shared.Return(keys);
+            ArrayPool<int>.Shared.Return(order);
+            ArrayPool<double>.Shared.Return(weights);
+        }
+    }
+
+    private int Draw(ReadOnlySpan<float> logits, ReadOnlySpan<int> order, Span<double> weights, long position)
+    {
         double top = logits[order[0]], total = 0;
         for (int i = 0; i < order.Length; i++)
         {
@@ -90,30 +111,26 @@ public sealed class Sampler(SamplingPlan plan)
         return order[kept - 1];
     }
 
-    /// <summary>Ids by falling logit, ties by rising id; only the top-k.</summary>
-    private int[] Candidates(ReadOnlySpan<float> logits)
+    /// <summary>Ids by falling logit, ties by rising id.</summary>
+    private static void Order(ReadOnlySpan<float> logits, Span<float> keys, Span<int> order)
     {
-        float[] keys = new float[logits.Length];
-        int[] order = new int[logits.Length];
         for (int i = 0; i < keys.Length; i++)
         {
             (keys[i], order[i]) = (-logits[i], i);
         }
 
-        Array.Sort(keys, order, Comparer<float>.Default);
+        keys.Sort(order, Comparer<float>.Default);
         for (int i = 0, run; i < keys.Length; i = run)
         {
             for (run = i + 1; run < keys.Length && keys[run] == keys[i]; run++)
             {
             }
 
-            Array.Sort(order, i, run - i);
+            order[i..run].Sort();
         }
-
-        return plan.TopK > 0 && plan.TopK < order.Length ? order[..plan.TopK] : order;
     }
 
-    private int Kept(double[] weights, double total)
+    private int Kept(ReadOnlySpan<double> weights, double total)
     {
         double mass = 0;
         for (int i = 0; i < weights.Length; i++)

@@ -11,6 +11,7 @@ public sealed class RedisCrashTests
 {
     private const string First = "What is in image 3?";
     private const string Second = "What colour is image 1?";
+    private const string Third = "What is in image 2?";
 
     [Fact]
     public async Task Generate_RedisKilledAtEachPointOfASnapshotsWrite_Answers()
@@ -23,7 +24,7 @@ public sealed class RedisCrashTests
         await cluster.Run(Album.Turn(control, "one", First, true));
         string expected = (await cluster.Run(Album.Turn(control, "two", Second, false))).Text;
         SnapshotManifest manifest = await store.Followed(session);
-        SessionImage image = await Read(store, manifest);
+        SessionImage image = await store.Read(manifest);
         SnapshotSettings form = new() { ChunkBytes = (int)(manifest.PayloadBytes / 3) + 1 };
         for (int point = 0; point <= 5; point++)
         {
@@ -33,6 +34,60 @@ public sealed class RedisCrashTests
             cluster.Redis.StartAgain();
             (string text, Turn turn, _) = await cluster.Persist(Album.Turn(copy, "two", Second, false));
             Assert.Equal((point, expected, "", Source.Restored), (point, text, turn.Provenance.SnapshotRefused, turn.Provenance.Source));
+            await store.Followed(copy);
+        }
+    }
+
+    [Fact]
+    public async Task Generate_RedisKilledAtEachPointOfTheSilosOwnWrite_NothingIsReadInPart()
+    {
+        RedisServer redis = new("--appendonly", "yes", "--appendfsync", "always");
+        using RedisProxy proxy = new(redis);
+        await using TestCluster cluster = await TestCluster.Start(
+            redis, 1, ("FlowMM:Redis", proxy.Connection), ("FlowMM:Snapshots:Restore", "Always"), ("FlowMM:Snapshots:ChunkBytes", "131072"));
+        using StoreProbe store = new(cluster.RedisConnection);
+        string session = await cluster.Create();
+        await cluster.Run(Album.Turn(session, "one", First, true));
+        SnapshotManifest older = await store.Followed(session);
+        string control = await Fork(cluster, session);
+        string second = (await cluster.Run(Album.Turn(control, "two", Second, false))).Text;
+        SnapshotManifest newer = await store.Followed(control);
+        string third = (await cluster.Run(Album.Turn(control, "three", Third, false))).Text;
+        await store.Followed(control);
+        Assert.True(newer.Chunks.Count > 1);
+
+        // Each chunk, the note, the manifest, the end of its transaction.
+        for (int point = 0; point < newer.Chunks.Count + 3; point++)
+        {
+            string copy = await Fork(cluster, session);
+            TaskCompletionSource reached = new();
+            WritePoints points = new(copy, older.Write);
+            int left = point;
+            proxy.Before = words =>
+            {
+                if (!points.IsNext(words) || left-- > 0)
+                {
+                    return Task.FromResult(!reached.Task.IsCompleted);
+                }
+
+                redis.Kill();
+                proxy.Cut();
+                reached.TrySetResult();
+                return Task.FromResult(false);
+            };
+            string text = (await cluster.Persist(Album.Turn(copy, "two", Second, false))).Text;
+            await reached.Task.WaitAsync(TimeSpan.FromMinutes(2));
+            redis.StartAgain();
+            SnapshotManifest found = (await store.Opened(copy))!;
+            Assert.Equal((point, 1L), (point, found.Turn));
+            await store.Read(found);
+            proxy.Before = null;
+            string next = (await cluster.Persist(Album.Turn(copy, "three", Third, false))).Text;
+            Assert.Equal((point, second, third), (point, text, next));
+            await store.Followed(copy);
+            await cluster.Admin.SpillSessionAsync(new() { SessionId = copy });
+            Turn last = (await cluster.Persist(Album.Turn(copy, "four", Second, false))).Turn;
+            Assert.Equal((point, Source.Restored, ""), (point, last.Provenance.Source, last.Provenance.SnapshotRefused));
             await store.Followed(copy);
         }
     }
@@ -63,11 +118,24 @@ public sealed class RedisCrashTests
         }
     }
 
-    private static async Task<SessionImage> Read(StoreProbe store, SnapshotManifest manifest)
+    private static async Task<string> Fork(TestCluster cluster, string session) =>
+        (await cluster.Client.ForkSessionAsync(new() { SessionId = session })).Session.SessionId;
+
+    /// <summary>Knows the commands of a session's snapshot write, past the snapshot that it has already.</summary>
+    private sealed class WritePoints(string session, Guid known)
     {
-        SnapshotOwner owner = new(manifest.Tenant, manifest.Session, manifest.ModelDigest, manifest.OptionsDigest);
-        using SnapshotDecoder decoder = new(manifest, owner, manifest.Shape, manifest.Dtype, SnapshotKeys.None, 1L << 30);
-        await store.Snapshots.ReadChunks(decoder, CancellationToken.None);
-        return decoder.Finish();
+        private readonly string _manifest = new StoreKeys(StoreProbe.Key(session)).Manifest.ToString();
+        private bool _publishing;
+
+        public bool IsNext(IReadOnlyList<string> words)
+        {
+            string key = words.Count > 1 ? words[1] : "";
+            bool chunk = key.Contains("/blob/kv/", StringComparison.Ordinal) && !key.Contains($"{known:N}", StringComparison.Ordinal);
+            bool set = words[0] is "SET" or "SETEX" or "PSETEX";
+            bool manifest = set && key == _manifest;
+            bool end = words[0] == "EXEC" && _publishing;
+            _publishing = manifest || (_publishing && !end);
+            return ((set || words[0] == "ZADD") && chunk) || manifest || end;
+        }
     }
 }

@@ -49,7 +49,7 @@ public sealed class SnapshotStoreTests : IDisposable
         await Create(Key);
         await Task.WhenAll(Enumerable.Range(1, 8).Select(epoch => Write(Key, epoch)));
         Assert.Equal(8, (await Read(Key)).Tokens - 100);
-        await Sweep();
+        await _store.Sweep();
         Assert.Equal(Expected(Key, await _store.Snapshots.Open(Key)), _store.AllKeys());
     }
 
@@ -108,7 +108,7 @@ public sealed class SnapshotStoreTests : IDisposable
         await _store.Blobs.PutImage(Key with { Session = "gone" }, ImmutableBytes.Of([9]), CancellationToken.None);
         await _store.Database.ListRightPushAsync(new StoreKeys(Key with { Session = "gone" }).Turns, "{}");
         await Task.Delay(2100);
-        Assert.Equal(3, await Sweep());
+        Assert.Equal(3, await _store.Sweep());
         Assert.Equal(whole, _store.AllKeys());
     }
 
@@ -133,9 +133,9 @@ public sealed class SnapshotStoreTests : IDisposable
         await index.Strike(Key);
         await index.Enter(Key with { Session = "never-written" });
         Assert.Empty((await index.Page(Key.Tenant, "", 10)).Sessions);
-        Assert.Equal(1, await Sweep());
+        Assert.Equal(1, await _store.Sweep());
         Assert.Equal(Key.Session, Assert.Single((await index.Page(Key.Tenant, "", 10)).Sessions).SessionId);
-        Assert.Equal(0, await Sweep());
+        Assert.Equal(0, await _store.Sweep());
     }
 
     [Fact]
@@ -164,12 +164,6 @@ public sealed class SnapshotStoreTests : IDisposable
         StoreKeys keys = new(key);
         BlobName blob = BlobName.Chunks(key.Tenant, manifest!.Write, manifest.Chunks.Count);
         return [.. new[] { keys.Head, keys.Blobs, keys.Manifest, blob.Refs }.Concat(blob.AllParts).Select(k => k.ToString()).Order()];
-    }
-
-    private async Task<int> Sweep()
-    {
-        using StoreSweeper sweeper = new(_store.Redis, _store.Blobs, new SessionIndex(_store.Redis), Options.Create(Quick), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
-        return await sweeper.Sweep(CancellationToken.None);
     }
 
     private async Task Create(SessionKey key, int turns = 0)

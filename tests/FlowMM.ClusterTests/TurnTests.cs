@@ -2,6 +2,7 @@ using FlowMM.ClusterTests.Hosting;
 using FlowMM.Inference.V1;
 using Grpc.Core;
 using Xunit;
+using Records = FlowMM.Abstractions;
 
 namespace FlowMM.ClusterTests;
 
@@ -56,6 +57,21 @@ public sealed class TurnTests
             cluster.Ask(session, What, TestCluster.Picture("garment-039"), "one")));
         Assert.All(answers, a => Assert.Equal(("a yellow boot", 1), (a.Text, a.Turn.Index)));
         Assert.Single((await cluster.Client.ListTurnsAsync(new() { SessionId = session })).Turns);
+    }
+
+    [Fact]
+    public async Task Generate_TokensSaidBefore_AreTakenAndGoneOnFrom()
+    {
+        await using TestCluster cluster = await TestCluster.Start(1);
+        using StoreProbe store = new(cluster.RedisConnection);
+        string session = await cluster.CreateSession(), other = await cluster.CreateSession();
+        Records.TurnRequest request = new() { TurnId = "one", Parts = [new Records.MessagePart { Text = "Tell me a story." }], Sampling = new() { MaxTokens = 12, Temperature = 2, Seed = 1 } };
+        await cluster.Grain(session).Generate(request, CancellationToken.None).ToListAsync();
+        int[] said = [.. (await store.Load(session)).Turns[0].AnswerIds.Take(6).Reverse()];
+        List<Records.TurnEvent> events = await cluster.Grain(other).Generate(request with { Said = said }, CancellationToken.None).ToListAsync();
+        IReadOnlyList<int> ids = (await store.Load(other)).Turns[0].AnswerIds;
+        Assert.Equal(said, ids.Take(said.Length));
+        Assert.Equal(ids, events.OfType<Records.TextDelta>().SelectMany(d => d.Ids));
     }
 
     [Fact]

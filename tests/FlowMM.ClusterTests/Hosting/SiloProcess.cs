@@ -54,12 +54,16 @@ public sealed class SiloProcess : IDisposable
         return silo;
     }
 
+    public bool HasExited => _process.HasExited;
+
+    /// <summary>SIGSTOP: it does nothing any more and does not know it.</summary>
+    public void Pause() => Signal("STOP");
+
+    /// <summary>SIGCONT.</summary>
+    public void Continue() => Signal("CONT");
+
     /// <summary>SIGTERM: it is asked to stop.</summary>
-    public void Terminate()
-    {
-        using Process kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
-        kill.WaitForExit();
-    }
+    public void Terminate() => Signal("TERM");
 
     /// <summary>Waits for its end.</summary>
     /// <returns>Its exit status.</returns>
@@ -84,6 +88,12 @@ public sealed class SiloProcess : IDisposable
     {
         Kill();
         _process.Dispose();
+    }
+
+    private void Signal(string name)
+    {
+        using Process kill = Process.Start("kill", [$"-{name}", $"{_process.Id}"]);
+        kill.WaitForExit();
     }
 
     private void Keep(object sender, DataReceivedEventArgs line)

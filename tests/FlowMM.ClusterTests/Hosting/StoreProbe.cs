@@ -2,6 +2,7 @@ using FlowMM.Abstractions;
 using FlowMM.KvCache;
 using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Store;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 
@@ -11,12 +12,13 @@ namespace FlowMM.ClusterTests.Hosting;
 internal sealed class StoreProbe : IDisposable
 {
     private readonly BulkConnection _bulk;
+    private readonly IOptions<StoreSettings> _settings;
 
     public StoreProbe(string redis, StoreSettings? settings = null)
     {
         Redis = ConnectionMultiplexer.Connect(redis + ",abortConnect=false,allowAdmin=true");
         _bulk = new BulkConnection(redis + ",abortConnect=false");
-        IOptions<StoreSettings> options = Options.Create(settings ?? new StoreSettings());
+        IOptions<StoreSettings> options = _settings = Options.Create(settings ?? new StoreSettings());
         Blobs = new BlobStore(_bulk, options, TimeProvider.System);
         Sessions = new RedisSessionStore(Redis, Blobs, new SessionIndex(Redis));
         Snapshots = new SnapshotStore(Redis, Blobs, new SnapshotSettings { ChunkBytes = 4096 }, options);
@@ -52,6 +54,42 @@ internal sealed class StoreProbe : IDisposable
 
         throw new TimeoutException($"No snapshot followed the newest turn of {session}.");
     }
+
+    /// <summary>The manifest that a session names, as soon as the server answers again.</summary>
+    public async Task<SnapshotManifest?> Opened(string session)
+    {
+        for (int attempt = 0; ; attempt++)
+        {
+            try
+            {
+                return await Snapshots.Open(Key(session));
+            }
+            catch (RedisException) when (attempt < 100)
+            {
+                await Task.Delay(100);
+            }
+        }
+    }
+
+    /// <summary>Reads and verifies all that a manifest names.</summary>
+    public async Task<SessionImage> Read(SnapshotManifest manifest)
+    {
+        SnapshotOwner owner = new(manifest.Tenant, manifest.Session, manifest.ModelDigest, manifest.OptionsDigest);
+        using SnapshotDecoder decoder = new(manifest, owner, manifest.Shape, manifest.Dtype, SnapshotKeys.None, 1L << 30);
+        await Snapshots.ReadChunks(decoder, CancellationToken.None);
+        return decoder.Finish();
+    }
+
+    /// <summary>Takes away what nothing names.</summary>
+    /// <returns>Keys and notes taken away.</returns>
+    public async Task<int> Sweep()
+    {
+        using StoreSweeper sweeper = new(Redis, Blobs, new SessionIndex(Redis), _settings, TimeProvider.System, NullLogger<StoreSweeper>.Instance);
+        return await sweeper.Sweep(CancellationToken.None);
+    }
+
+    /// <summary>Every session that has a head.</summary>
+    public string[] SessionIds() => [.. AllKeys().Where(k => k.EndsWith(":head", StringComparison.Ordinal)).Select(k => k[(k.IndexOf('/', StringComparison.Ordinal) + 1)..k.IndexOf('}', StringComparison.Ordinal)])];
 
     /// <summary>Every key of the product but the sweep's turn.</summary>
     public string[] AllKeys() => [.. Redis.GetServers()[0].Keys(pattern: "flowmm:{*", pageSize: 1000).Select(k => k.ToString()).Order()];

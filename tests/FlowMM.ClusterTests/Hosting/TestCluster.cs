@@ -83,12 +83,15 @@ public sealed class TestCluster : IAsyncDisposable
         return silo;
     }
 
+    /// <summary>A session as the gateway calls it.</summary>
+    public ISessionGrain Grain(string session) =>
+        _gateway!.Services.GetRequiredService<IClusterClient>().GetGrain<ISessionGrain>(new SessionKey("default", session).ToString());
+
     /// <summary>Name of the silo that holds a session's grain now.</summary>
     public async Task<string> OwnerOf(string session)
     {
-        IClusterClient client = _gateway!.Services.GetRequiredService<IClusterClient>();
-        IManagementGrain management = client.GetGrain<IManagementGrain>(0);
-        SiloAddress owner = await management.GetActivationAddress(client.GetGrain<ISessionGrain>(new SessionKey("default", session).ToString()))
+        IManagementGrain management = _gateway!.Services.GetRequiredService<IClusterClient>().GetGrain<IManagementGrain>(0);
+        SiloAddress owner = await management.GetActivationAddress(Grain(session))
             ?? throw new InvalidOperationException($"Session {session} is not active.");
         return (await management.GetDetailedHosts(onlyActive: true)).Single(h => h.SiloAddress.Equals(owner)).SiloName;
     }
@@ -111,10 +114,12 @@ public sealed class TestCluster : IAsyncDisposable
         }
     }
 
+    public SiloProcess Process(string name) => _processes.Single(p => p.Name == name);
+
     /// <summary>Kills a silo by its name.</summary>
     public void KillProcess(string name)
     {
-        SiloProcess silo = _processes.Single(p => p.Name == name);
+        SiloProcess silo = Process(name);
         lock (_processes)
         {
             _processes.Remove(silo);

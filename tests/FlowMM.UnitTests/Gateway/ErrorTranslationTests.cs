@@ -35,6 +35,16 @@ public sealed class ErrorTranslationTests
     public void Of_Timeout_IsUnavailable() => Assert.Equal(StatusCode.Unavailable, ErrorTranslation.Of(new TimeoutException(), null)!.Value.StatusCode);
 
     [Fact]
+    public void Of_StoreDoesNotAnswer_NamesTurnToRetry()
+    {
+        Status? status = ErrorTranslation.Of(new StackExchange.Redis.RedisException("10.0.0.7"), "turn-7");
+
+        Assert.Equal(StatusCode.Unavailable, status!.Value.StatusCode);
+        Assert.Contains("turn_id turn-7", status.Value.Detail, StringComparison.Ordinal);
+        Assert.DoesNotContain("10.0.0.7", status.Value.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Of_Cancelled_IsCancelled() => Assert.Equal(StatusCode.Cancelled, ErrorTranslation.Of(new TaskCanceledException(), "t")!.Value.StatusCode);
 
     [Fact]

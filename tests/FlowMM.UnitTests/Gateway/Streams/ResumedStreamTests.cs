@@ -42,6 +42,28 @@ public sealed class ResumedStreamTests
     }
 
     [Fact]
+    public async Task Listen_Broken_HandsTheIdsOnThatWereSaid()
+    {
+        (ISessionGrain session, ScriptedSession script) = ScriptedSession.Create();
+        TextDelta Of(long offset, string text, int tokens, params int[] ids) => new() { Offset = offset, Text = text, Tokens = tokens, Ids = ids };
+        script.Says(new TimeoutException(), Accepted, Of(0, "a", 1, 11), Of(1, "bc", 4, 12, 13, 14))
+            .Says(new TimeoutException(), Accepted, Of(3, "d", 5, 11, 12, 13, 14, 15))
+            .Says(new TimeoutException(), Accepted, Of(4, "e", 6, 16))
+            .Says(null, Accepted, Finished("abcde"));
+        await Listen(session);
+        Assert.Equal<IReadOnlyList<int>>([[], [11, 12, 13, 14], [11, 12, 13, 14, 15], [11, 12, 13, 14, 15, 16]], script.Requests.Select(r => r.Said));
+    }
+
+    [Fact]
+    public async Task Listen_CallersOffsetPastTheFirstIds_HandsNoneOn()
+    {
+        (ISessionGrain session, ScriptedSession script) = ScriptedSession.Create();
+        script.Says(new TimeoutException(), Accepted, new TextDelta { Offset = 9, Text = "x", Tokens = 7, Ids = [5] }).Says(null, Accepted, Finished("123456789x"));
+        await Listen(session, Request with { ResumeOffset = 9 });
+        Assert.All(script.Requests, r => Assert.Empty(r.Said));
+    }
+
+    [Fact]
     public async Task Listen_BrokenBeforeAnything_AsksAgain()
     {
         (ISessionGrain session, ScriptedSession script) = ScriptedSession.Create();

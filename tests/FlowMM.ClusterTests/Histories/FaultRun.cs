@@ -1,0 +1,106 @@
+using FlowMM.ClusterTests.Hosting;
+
+namespace FlowMM.ClusterTests.Histories;
+
+/// <summary>What can go wrong.</summary>
+internal enum Fault
+{
+    /// <summary>A silo is killed (SIGKILL) and another started.</summary>
+    Kill,
+
+    /// <summary>A silo stands still (SIGSTOP), for shorter or longer than it takes to be taken for dead.</summary>
+    Pause,
+
+    /// <summary>Every connection to Redis is cut.</summary>
+    Cut,
+
+    /// <summary>Every command to Redis takes longer for a while.</summary>
+    Slow,
+}
+
+/// <summary>Conversations on a cluster in which things go wrong, one after the other, in an order that a seed gives.</summary>
+internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
+{
+    private readonly Random _random = new(seed);
+    private readonly Queue<Fault> _next = [];
+
+    public History History { get; } = new();
+
+    public List<Fault> Faults { get; } = [];
+
+    /// <summary>Runs for a time, mends what is broken, lets each caller come to the end of its turn, and stops every silo.</summary>
+    public async Task Run(TimeSpan length, int callers)
+    {
+        using CancellationTokenSource enough = new();
+        Caller[] all = [.. Enumerable.Range(0, callers).Select(i => new Caller(cluster, History, i, seed))];
+        Task running = Task.WhenAll(all.Select(c => c.Run(enough.Token)));
+        DateTime end = DateTime.UtcNow + length;
+        while (DateTime.UtcNow < end && !running.IsCompleted)
+        {
+            await Task.Delay(_random.Next(300, 1500));
+            await Do(Next());
+        }
+
+        await Mend();
+        await enough.CancelAsync();
+        await running;
+        foreach (SiloProcess silo in cluster.Processes.ToArray())
+        {
+            cluster.KillProcess(silo.Name);
+        }
+    }
+
+    /// <summary>The faults in a random order, all of them before one comes again.</summary>
+    private Fault Next()
+    {
+        if (_next.Count == 0)
+        {
+            Fault[] all = Enum.GetValues<Fault>();
+            _random.Shuffle(all);
+            all.ToList().ForEach(_next.Enqueue);
+        }
+
+        return _next.Dequeue();
+    }
+
+    private async Task Do(Fault fault)
+    {
+        Faults.Add(fault);
+        SiloProcess silo = cluster.Processes[_random.Next(cluster.Processes.Count)];
+        switch (fault)
+        {
+            case Fault.Kill:
+                await cluster.Replace(silo.Name);
+                break;
+            case Fault.Pause:
+                silo.Pause();
+                await Task.Delay(_random.Next(200, 9000));
+                silo.Continue();
+                break;
+            case Fault.Cut:
+                proxy.Cut();
+                break;
+            case Fault.Slow:
+                int milliseconds = _random.Next(5, 50);
+                proxy.Before = async _ =>
+                {
+                    await Task.Delay(milliseconds);
+                    return true;
+                };
+                await Task.Delay(_random.Next(500, 2000));
+                proxy.Before = null;
+                break;
+        }
+
+        await Mend();
+    }
+
+    /// <summary>A silo that stood still too long has been told that it is dead, and has left.</summary>
+    private async Task Mend()
+    {
+        foreach (SiloProcess gone in cluster.Processes.Where(p => p.HasExited).ToArray())
+        {
+            await cluster.Replace(gone.Name);
+        }
+    }
+}
