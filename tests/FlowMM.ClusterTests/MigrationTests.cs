@@ -16,7 +16,7 @@ public sealed class MigrationTests
     public async Task MigrateSession_AnywhereInAStream_IsNotSeenInIt()
     {
         await using TestCluster cluster = await TestCluster.StartProcesses(
-            3, new RedisServer(), ("FlowMM:Snapshots:ChunkBytes", "65536"), ("FlowMM:Handover:Key", "a secret of the cluster"));
+            3, new RedisServer(), ("FlowMM:Snapshots:ChunkBytes", "65536"), ("FlowMM:Handover:Key", "a secret of the cluster"), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
         using StoreProbe store = new(cluster.RedisConnection);
         string straight = await cluster.Create();
         (string whole, _) = await cluster.Run(Request(straight, ""));
@@ -43,7 +43,7 @@ public sealed class MigrationTests
     [Fact]
     public async Task MigrateSession_AgainAndAgainInOneTurn_GivesTheSameTokens()
     {
-        await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer());
+        await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer(), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
         using StoreProbe store = new(cluster.RedisConnection);
         string straight = await cluster.Create(), moved = await cluster.Create();
         await cluster.Run(Request(straight, "", 500));
@@ -67,7 +67,7 @@ public sealed class MigrationTests
     [Fact]
     public async Task MigrateSession_Idle_GoesWithItsCache()
     {
-        await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer());
+        await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer(), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
         string session = await cluster.Create();
         (_, Turn first) = await cluster.Run(Album.Turn(session, "first", Question, pictures: true));
         string target = cluster.Processes.First(p => p.Name != first.Provenance.Node).Name;
