@@ -11,7 +11,7 @@ namespace FlowMM.Cli.Eval;
 public sealed record MergingVariant(string Name, MergingPlanOptions Options)
 {
     /// <summary>Options that requests do not carry: an evaluation sets them to compare defaults.</summary>
-    private static readonly string[] OfPlan = ["ahead", "head", "tail_share", "tail_least"];
+    private static readonly string[] OfPlan = ["ahead", "observed_heads", "head", "tail_share", "tail_least"];
 
     /// <summary>Reads a variant.</summary>
     /// <param name="text">For instance <c>flowmm</c>, <c>flowmm strategy calibrated</c>, <c>flowmm merge evict rounds 1</c>.</param>
@@ -54,6 +54,7 @@ public sealed record MergingVariant(string Name, MergingPlanOptions Options)
     private static MergingPlanOptions Set(MergingPlanOptions options, (string Option, double Value) set) => set.Option switch
     {
         "ahead" => options with { Ahead = (int)set.Value },
+        "observed_heads" => options with { ObservedHeads = (int)set.Value },
         "head" => options with { Head = (int)set.Value },
         "tail_share" => options with { TailShare = set.Value },
         _ => options with { TailLeast = (int)set.Value },

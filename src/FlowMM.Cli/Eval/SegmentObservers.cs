@@ -6,7 +6,8 @@ namespace FlowMM.Cli.Eval;
 /// <summary>Lets one prefill serve methods that observe different rows: one observer for each choice of them.</summary>
 internal sealed class SegmentObservers : IQueryObserver, IDisposable
 {
-    private readonly Dictionary<(int Samples, int Reach), SegmentObserver> _observers = [];
+    private readonly Dictionary<(int Samples, int Window, int Reach, int Heads), SegmentObserver> _observers = [];
+    private readonly CacheShape _shape;
 
     /// <summary>Makes what the methods need.</summary>
     /// <param name="shape">Sizes of the model.</param>
@@ -14,6 +15,7 @@ internal sealed class SegmentObservers : IQueryObserver, IDisposable
     /// <param name="methods">The options of each method.</param>
     public SegmentObservers(CacheShape shape, int length, IEnumerable<MergingPlanOptions> methods)
     {
+        _shape = shape;
         foreach (MergingPlanOptions options in methods.DistinctBy(Key))
         {
             _observers.Add(Key(options), new SegmentObserver(shape, length, options));
@@ -42,5 +44,6 @@ internal sealed class SegmentObservers : IQueryObserver, IDisposable
         }
     }
 
-    private static (int Samples, int Reach) Key(MergingPlanOptions options) => (options.Samples, SegmentObserver.Reach(options));
+    private (int Samples, int Window, int Reach, int Heads) Key(MergingPlanOptions options) =>
+        (options.Samples, options.Window, SegmentObserver.Reach(options), SegmentObserver.Turns(_shape, options));
 }

@@ -27,24 +27,25 @@ internal sealed unsafe class CpuRows : IHeadRows
     /// <summary>Prepares the queries; nothing is computed yet.</summary>
     /// <param name="workspace">Reused memory; reset before <see cref="Look"/> remembers.</param>
     /// <param name="queries">The layer's queries.</param>
-    /// <param name="head">KV head and query heads of a KV head.</param>
+    /// <param name="head">KV head, of how many.</param>
     /// <param name="keys">[L, D] f32, contiguous.</param>
-    internal CpuRows(Workspace workspace, ObservedQueries queries, (int Head, int Group) head, Tensor keys)
+    internal CpuRows(Workspace workspace, ObservedQueries queries, (int Index, int Count) head, Tensor keys)
     {
         (_workspace, _keys) = (workspace, new Lazy<PaddedRows>(() => new PaddedRows(keys)));
         (_count, _height) = ((int)keys.shape[0], TileKernels.Padded((int)keys.shape[0]));
         _headWidth = TileKernels.Padded((int)keys.shape[1]);
         (int proxies, int samples) = (queries.ProxyPositions.Length, queries.SamplePositions.Length);
-        int first = ColumnBlock.Count(proxies, head.Group);
+        (int all, int turns) = ((int)queries.Proxies.shape[0] / head.Count, (int)queries.Samples.shape[0] / head.Count);
+        int first = ColumnBlock.Count(proxies, all);
         long size = (long)_headWidth * Width;
-        _queries = new AlignedFloats((first + ColumnBlock.Count(samples, head.Group)) * size);
+        _queries = new AlignedFloats((first + ColumnBlock.Count(samples, turns)) * size);
 
         // Without samples the proxies stand for both halves of the evidence.
-        float weight = (float)((samples == 0 ? 2.0 : 1.0) / ((double)proxies * head.Group));
+        float weight = (float)((samples == 0 ? 2.0 : 1.0) / ((double)proxies * all));
         _blocks =
         [
-            .. ColumnBlock.Cut(queries.Proxies, queries.ProxyPositions, head, (weight, false), _queries.Data),
-            .. ColumnBlock.Cut(queries.Samples, queries.SamplePositions, head, ((float)(1.0 / ((double)samples * head.Group)), true), _queries.Data + (first * size)),
+            .. ColumnBlock.Cut(queries.Proxies, queries.ProxyPositions, (head.Index, all), (weight, false), _queries.Data),
+            .. ColumnBlock.Cut(queries.Samples, queries.SamplePositions, (head.Index, turns), ((float)(1.0 / ((double)samples * turns)), true), _queries.Data + (first * size)),
         ];
     }
 

@@ -60,6 +60,21 @@ internal static unsafe class RowKernels
         return sum;
     }
 
+    /// <summary>row / divisor.</summary>
+    internal static void Divide(float* row, float divisor, float* to, int n)
+    {
+        int i = 0;
+        for (Vector512<float> all = Vector512.Create(divisor); i <= n - Lanes; i += Lanes)
+        {
+            (Vector512.Load(row + i) / all).Store(to + i);
+        }
+
+        for (; i < n; i++)
+        {
+            to[i] = row[i] / divisor;
+        }
+    }
+
     /// <summary>row - origin, in place.</summary>
     internal static void Subtract(float* row, float* origin, int n)
     {

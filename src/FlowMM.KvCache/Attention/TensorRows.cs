@@ -13,16 +13,16 @@ internal sealed class TensorRows : IHeadRows
 
     /// <summary>Prepares the queries; nothing is computed yet.</summary>
     /// <param name="queries">The layer's queries.</param>
-    /// <param name="head">KV head and query heads of a KV head.</param>
+    /// <param name="head">KV head, of how many.</param>
     /// <param name="keys">[L, D] f32; the caller keeps it alive.</param>
-    internal TensorRows(ObservedQueries queries, (int Head, int Group) head, Tensor keys)
+    internal TensorRows(ObservedQueries queries, (int Index, int Count) head, Tensor keys)
     {
         _keys = keys;
         int sampled = queries.SamplePositions.Length;
-        _samples = [.. QueryBlock.Of(queries.Samples, queries.SamplePositions, head.Head, head.Group, 1)];
+        _samples = [.. QueryBlock.Of(queries.Samples, queries.SamplePositions, head.Index, (int)queries.Samples.shape[0] / head.Count, 1)];
 
         // Without samples the proxies stand for both halves of the evidence.
-        _proxies = [.. QueryBlock.Of(queries.Proxies, queries.ProxyPositions, head.Head, head.Group, sampled == 0 ? 2 : 1)];
+        _proxies = [.. QueryBlock.Of(queries.Proxies, queries.ProxyPositions, head.Index, (int)queries.Proxies.shape[0] / head.Count, sampled == 0 ? 2 : 1)];
     }
 
     /// <inheritdoc/>

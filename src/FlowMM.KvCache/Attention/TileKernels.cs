@@ -29,8 +29,17 @@ internal static unsafe class TileKernels
     /// <param name="columns">[D, 32].</param>
     /// <param name="result">[n, <paramref name="stride"/>], of which the first 32 columns are written.</param>
     /// <param name="stride">Elements from one row of the result to the next.</param>
+    internal static void Products(float* rows, int n, int width, float* columns, float* result, long stride) =>
+        Products(rows, n, width, ((nint)columns, Columns), ((nint)result, stride));
+
+    /// <summary>The same, with columns and result in wider matrices.</summary>
+    /// <param name="rows">[n, D].</param>
+    /// <param name="n">Rows, a multiple of 8.</param>
+    /// <param name="width">D.</param>
+    /// <param name="columns">[D, stride], of which the first 32 columns are read.</param>
+    /// <param name="result">[n, stride], of which the first 32 columns are written.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Products(float* rows, int n, int width, float* columns, float* result, long stride)
+    internal static void Products(float* rows, int n, int width, (nint Data, long Stride) columns, (nint Data, long Stride) result)
     {
         for (int i = 0; i < n; i += Rows)
         {
@@ -39,8 +48,8 @@ internal static unsafe class TileKernels
             (Vector512<float> b0, Vector512<float> b1, Vector512<float> b2, Vector512<float> b3) = (default, default, default, default);
             (Vector512<float> b4, Vector512<float> b5, Vector512<float> b6, Vector512<float> b7) = (default, default, default, default);
             float* row = rows + ((long)i * width);
-            float* column = columns;
-            for (int d = 0; d < width; d++, row++, column += Columns)
+            float* column = (float*)columns.Data;
+            for (int d = 0; d < width; d++, row++, column += columns.Stride)
             {
                 (Vector512<float> x, Vector512<float> y) = (Vector512.Load(column), Vector512.Load(column + 16));
                 Step(row[0], x, y, ref a0, ref b0);
@@ -53,7 +62,8 @@ internal static unsafe class TileKernels
                 Step(row[7 * width], x, y, ref a7, ref b7);
             }
 
-            float* to = result + (i * stride);
+            (nint start, long stride) = result;
+            float* to = (float*)start + (i * stride);
             Set(to, a0, b0);
             Set(to + stride, a1, b1);
             Set(to + (2 * stride), a2, b2);

@@ -1,6 +1,6 @@
 namespace FlowMM.KvCache;
 
-/// <summary>Where a compression's time goes, in milliseconds.</summary>
+/// <summary>Where a compression's time goes, in milliseconds; over several layers the sum of each one's, though some are at work at once.</summary>
 /// <param name="Observe">Attention rows: logits, flow, causal sums, exponentials.</param>
 /// <param name="Rank">Output changes of all rounds.</param>
 /// <param name="Plan">Pivots and matching.</param>

@@ -8,7 +8,7 @@ namespace FlowMM.KvCache;
 internal sealed class LayerWork : IDisposable
 {
     // A question that repeats a row's words is likelier than one that does not. Measured: 0.5, 1, 2 and 4.
-    private const double AheadWeight = 2;
+    private const double AheadWeight = 1;
 
     private readonly LayerSegment _segment;
     private readonly MergingPlanOptions _options;
@@ -33,8 +33,8 @@ internal sealed class LayerWork : IDisposable
         _rows =
         [
             .. _heads.Select((head, h) => _tensors
-                ? (IHeadRows)new TensorRows(segment.Queries, (h, group), head.Keys)
-                : new CpuRows(means.Workspace, segment.Queries, (h, group), head.Keys)),
+                ? (IHeadRows)new TensorRows(segment.Queries, (h, groups), head.Keys)
+                : new CpuRows(means.Workspace, segment.Queries, (h, groups), head.Keys)),
         ];
         HeadEvidence[] looks = Look(needs, group, means.Workspace);
         _ahead = needs.HasFlag(Evidence.OutputChange) && options.Ahead > 0 ? segment.Queries.Ahead?.Squares.ToArray() : null;

@@ -16,7 +16,9 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
     private readonly Tensor?[] _samples;
     private readonly Tensor?[] _proxies;
     private readonly AheadRows[] _ahead;
+    private readonly AheadWindow _window = new();
     private readonly int _reach;
+    private readonly int _turns;
     private readonly int[] _seen;
     private readonly CacheShape _shape;
 
@@ -34,7 +36,8 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
         (_samples, _proxies) = (new Tensor?[shape.Layers], new Tensor?[shape.Layers]);
         _seen = new int[shape.Layers];
         _reach = Reach(options);
-        _ahead = [.. Enumerable.Range(0, _reach == 0 ? 0 : shape.Layers).Select(_ => new AheadRows(shape.KvHeads, length, _reach))];
+        _turns = Turns(shape, options);
+        _ahead = [.. Enumerable.Range(0, _reach == 0 ? 0 : shape.Layers).Select(_ => new AheadRows(shape, length, _reach))];
     }
 
     /// <summary>How far rows look ahead: not at all where the method does not weigh output changes, or where every row is a sample and sees everything.</summary>
@@ -42,12 +45,21 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
     public static int Reach(MergingPlanOptions options) =>
         options.Samples > 0 && MergePolicies.Find(options.Method)?.Needs(options).HasFlag(Evidence.OutputChange) == true ? options.Ahead : 0;
 
+    /// <summary>Query heads of a KV head that an observed row brings: all of them where the method does not weigh output changes, or every row is a sample.</summary>
+    /// <param name="shape">Sizes of the model.</param>
+    /// <param name="options">Method, importance, samples and heads.</param>
+    public static int Turns(CacheShape shape, MergingPlanOptions options)
+    {
+        int group = shape.QueryHeads / shape.KvHeads;
+        return options.ObservedHeads == 0 || Reach(options with { Ahead = 1 }) == 0 ? group : Math.Min(options.ObservedHeads, group);
+    }
+
     /// <summary>Tokens of the segment, L.</summary>
     public int Length { get; }
 
     /// <summary>Bytes that all layers' rows take.</summary>
     public long Bytes =>
-        ((long)_shape.Layers * _shape.QueryHeads * (_samplePositions.Length + _proxyPositions.Length + _reach) * _shape.HeadDim * sizeof(float))
+        ((long)_shape.Layers * ((_shape.KvHeads * _turns * _samplePositions.Length) + (_shape.QueryHeads * (_proxyPositions.Length + _reach))) * _shape.HeadDim * sizeof(float))
         + (_reach == 0 ? 0 : (long)_shape.Layers * _shape.KvHeads * Length * sizeof(double));
 
     /// <summary>Milliseconds that rows looking ahead have taken so far: they pass within the prefill.</summary>
@@ -67,12 +79,12 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
         }
 
         using DisposeScope scope = NewDisposeScope();
-        Copy(_samples, layer, queries, start, _samplePositions);
-        Copy(_proxies, layer, queries, start, _proxyPositions);
+        Copy((_samples, _samplePositions, _turns), layer, queries, start);
+        Copy((_proxies, _proxyPositions, _shape.QueryHeads / _shape.KvHeads), layer, queries, start);
         _seen[layer] += count;
         if (_reach > 0)
         {
-            _ahead[layer].Add(queries, entries, _seen[layer]);
+            _ahead[layer].Add(queries, entries, _seen[layer], _window);
         }
     }
 
@@ -86,21 +98,26 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (IDisposable? owned in _samples.Concat<IDisposable?>(_proxies).Concat(_ahead))
+        foreach (IDisposable? owned in _samples.Concat<IDisposable?>(_proxies).Concat(_ahead).Append(_window))
         {
             owned?.Dispose();
         }
     }
 
-    private static void Copy(Tensor?[] rows, int layer, Tensor queries, int start, int[] positions)
+    /// <summary>Copies the rows that lie in a chunk; row n brings the heads n m, n m + 1, ... n m + m - 1 of each group of g, counted round.</summary>
+    private void Copy((Tensor?[] Rows, int[] Positions, int Heads) of, int layer, Tensor queries, int start)
     {
-        rows[layer] ??= empty([queries.shape[0], positions.Length, queries.shape[2]], float32, queries.device).DetachFromDisposeScope();
-        int from = LowerBound(positions, start);
-        int to = LowerBound(positions, start + (int)queries.shape[1]);
+        (long count, long width) = (queries.shape[1], queries.shape[2]);
+        int group = _shape.QueryHeads / _shape.KvHeads;
+        of.Rows[layer] ??= empty([_shape.KvHeads * of.Heads, of.Positions.Length, width], float32, queries.device).DetachFromDisposeScope();
+        int from = LowerBound(of.Positions, start);
+        int to = LowerBound(of.Positions, start + (int)count);
         if (to > from)
         {
-            Tensor index = tensor(positions[from..to].Select(p => (long)(p - start)).ToArray(), dtype: int64).to(queries.device);
-            rows[layer]!.narrow(1, from, to - from).copy_(queries.index_select(1, index)); // [H, n, D]
+            long Row(int head, int n) => ((((long)(head / of.Heads) * group) + (((of.Heads == group ? 0 : n * of.Heads) + (head % of.Heads)) % group)) * count) + of.Positions[n] - start;
+            long[] rows = [.. Enumerable.Range(0, _shape.KvHeads * of.Heads).SelectMany(head => Enumerable.Range(from, to - from).Select(n => Row(head, n)))];
+            Tensor chosen = queries.reshape(-1, width).index_select(0, tensor(rows, dtype: int64).to(queries.device)); // [G m n, D]
+            of.Rows[layer]!.narrow(1, from, to - from).copy_(chosen.reshape(_shape.KvHeads * of.Heads, to - from, width)); // [G m, n, D]
         }
     }
 

@@ -67,10 +67,16 @@ public sealed record MergingPlanOptions
     public int Samples { get; init; } = 256;
 
     /// <summary>
-    /// How many of the keys that follow it every row is asked about while it passes, 0 to 64; 0: none. Default 16. What a row's followers are
+    /// Query heads of each KV head that an observed row brings with importance <c>output</c>, 0 to 64; 0: all. Rows take turns, so that each head is observed
+    /// as often. Proxies bring all. Default 1.
+    /// </summary>
+    public int ObservedHeads { get; init; } = 1;
+
+    /// <summary>
+    /// How many of the keys that follow it every row is asked about while it passes, 0 to 64; 0: none. Default 32. What a row's followers are
     /// to it says what they will be to a question that repeats its words; samples alone miss the rows between them.
     /// </summary>
-    public int Ahead { get; init; } = 16;
+    public int Ahead { get; init; } = 32;
 
     /// <summary>Segments shorter than this stay whole, 1 to 65536 tokens. Default 64.</summary>
     public int MinSegment { get; init; } = 64;
@@ -107,6 +113,7 @@ public sealed record MergingPlanOptions
         ?? Check(Kernel is >= 1 and <= 63 && Kernel % 2 == 1, "kernel", Kernel, "an odd width of 1 to 63 tokens")
         ?? Check(Pyramid is >= 1 and <= 1000, "pyramid", Pyramid, "1 to 1000")
         ?? Check(Samples >= 0, "samples", Samples, "at least 1 row, or 0 for every row")
+        ?? Check(ObservedHeads is >= 0 and <= 64, "observed_heads", ObservedHeads, "0 to 64 query heads")
         ?? Check(Ahead is >= 0 and <= 64, "ahead", Ahead, "0 to 64 keys")
         ?? Check(MinSegment is >= 1 and <= 65536, "min_segment", MinSegment, "1 to 65536 tokens")
         ?? Check(MaxTail >= 96, "max_tail", MaxTail, "at least 96 tokens")

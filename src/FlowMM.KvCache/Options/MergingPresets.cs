@@ -22,6 +22,7 @@ public static class MergingPresets
     public static MergingPlanOptions Reference { get; } = new()
     {
         Ahead = 0,
+        ObservedHeads = 0,
         Head = 4,
         TailShare = 0.25,
         TailLeast = 8,

@@ -16,16 +16,13 @@ internal static unsafe class NearestKeys
         Tensor unit = empty(keys.shape, float32);
         float* from = RowKernels.Data(keys);
         float* to = RowKernels.Data(unit);
-        int width = (int)keys.shape[1];
-        for (long i = 0; i < keys.shape[0] * width; i += width)
+        (int count, int width) = ((int)keys.shape[0], (int)keys.shape[1]);
+        for (long i = 0; i < (long)count * width; i += width)
         {
-            float length = (float)Math.Max(Math.Sqrt(RowKernels.SquaredLength(from + i, width)), 1e-30);
-            for (int d = 0; d < width; d++)
-            {
-                to[i + d] = from[i + d] / length;
-            }
+            RowKernels.Divide(from + i, (float)Math.Max(Math.Sqrt(RowKernels.SquaredLength(from + i, width)), 1e-30), to + i, width);
         }
 
+        GC.KeepAlive(keys);
         return unit;
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,7 +10,11 @@ namespace FlowMM.KvCache;
 /// </summary>
 public sealed class SessionCompressor : IDisposable
 {
+    // Layers know nothing of each other; each one at work has its own scratch memory.
+    private const int MostLayersAtOnce = 4;
+
     private readonly LayerCompressor _layers = new();
+    private readonly ConcurrentBag<LayerCompressor> _spare = [];
 
     /// <summary>Compresses the newest tokens of a session: those that <paramref name="observed"/> saw pass.</summary>
     /// <param name="cache">The session; its last tokens are the segment.</param>
@@ -88,7 +93,14 @@ public sealed class SessionCompressor : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _layers.Dispose();
+    public void Dispose()
+    {
+        _layers.Dispose();
+        foreach (LayerCompressor spare in _spare)
+        {
+            spare.Dispose();
+        }
+    }
 
     private static bool Over(SessionCache cache, MergingPlanOptions options) =>
         options.MaxCacheTokens > 0 && cache.LongestLayer > options.MaxCacheTokens;
@@ -115,11 +127,16 @@ public sealed class SessionCompressor : IDisposable
         CompressionRun run = new(cache, cache.Segments.Tokens, length);
         int[] starts = [.. cache.Layers.Select(l => l.Length - cache.TailLength)];
         int[] budgets = Budgets(cache, starts, length, queries, options);
-        for (int layer = 0; layer < cache.Layers.Count; layer++)
+        CompressedLayer[] made = new CompressedLayer[cache.Layers.Count];
+        Layers(made.Length, options, (layer, compressor) =>
         {
             using DisposeScope scope = NewDisposeScope();
             LayerSegment segment = Segment(cache.Layers[layer], starts[layer], length, queries(layer)) with { First = first };
-            using CompressedLayer compressed = _layers.Compress(segment, options, budgets[layer]);
+            made[layer] = compressor.Compress(segment, options, budgets[layer]);
+        });
+        for (int layer = 0; layer < made.Length; layer++)
+        {
+            using CompressedLayer compressed = made[layer];
             cache.Layers[layer].Replace(starts[layer], length, compressed);
             run.Add(layer, length, compressed);
         }
@@ -133,6 +150,28 @@ public sealed class SessionCompressor : IDisposable
             Inter = [.. outcome.Layers.Select(l => l.Inter)],
         });
         return outcome;
+    }
+
+    /// <summary>Does something for every layer, several at once where the rows of each are few.</summary>
+    private void Layers(int count, MergingPlanOptions options, Action<int, LayerCompressor> each)
+    {
+        if (options.Error() is string error)
+        {
+            throw new ArgumentException(error, nameof(options));
+        }
+
+        ParallelOptions most = new() { MaxDegreeOfParallelism = options.Samples is > 0 and <= 1024 ? Math.Min(MostLayersAtOnce, Environment.ProcessorCount) : 1 };
+        Parallel.For(
+            0,
+            count,
+            most,
+            () => _spare.TryTake(out LayerCompressor? spare) ? spare : new LayerCompressor(),
+            (layer, _, compressor) =>
+            {
+                each(layer, compressor);
+                return compressor;
+            },
+            _spare.Add);
     }
 
     private int[] Budgets(SessionCache cache, int[] starts, int length, Func<int, ObservedQueries> queries, MergingPlanOptions options)

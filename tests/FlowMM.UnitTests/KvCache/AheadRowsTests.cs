@@ -23,13 +23,14 @@ public sealed class AheadRowsTests
 
         // Entries before the segment are not its own.
         cache.Layers[0].Append(k.narrow(1, 0, 7), v.narrow(1, 0, 7), 0);
-        using AheadRows rows = new(2, L, Reach);
+        using AheadWindow window = new();
+        using AheadRows rows = new(new CacheShape(1, 4, 2, width), L, Reach);
         int seen = 0;
         foreach (int chunk in chunks)
         {
             cache.Layers[0].Append(k.narrow(1, seen, chunk), v.narrow(1, seen, chunk), 7 + seen);
             seen += chunk;
-            rows.Add(q.narrow(1, seen - chunk, chunk), cache.Layers[0], seen);
+            rows.Add(q.narrow(1, seen - chunk, chunk), cache.Layers[0], seen, window);
         }
 
         AheadChanges found = rows.Changes;
@@ -46,7 +47,7 @@ public sealed class AheadRowsTests
     }
 
     [Theory]
-    [InlineData("flowmm", 256, 16)]
+    [InlineData("flowmm", 256, 32)]
     [InlineData("flowmm", 0, 0)]
     [InlineData("flowmm-paper", 256, 0)]
     [InlineData("snapkv", 256, 0)]

@@ -1,0 +1,113 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FlowMM.KvCache;
+
+/// <summary>
+/// The keys and values that rows looking ahead see, laid out for <see cref="TileKernels"/>: panels of 32 tokens as columns, and the values
+/// as rows too. Its memory serves every layer in turn. Legend: G KV heads, n tokens in whole panels, W head dim in whole panels.
+/// </summary>
+internal sealed unsafe class AheadWindow : IDisposable
+{
+    /// <summary>First tokens of the segment that every row behind them sees.</summary>
+    internal const int Sinks = 4;
+
+    private const int Panel = TileKernels.Columns;
+    private AlignedFloats _memory = new(0);
+    private int _panels;
+
+    /// <summary>The first token; a multiple of 32.</summary>
+    internal int From { get; private set; }
+
+    /// <summary>W.</summary>
+    internal int Width { get; private set; }
+
+    private long Size => (long)_panels * Panel * Width;
+
+    private long HeadSize => (3 * Size) + ((long)_panels * Panel) + (2 * Sinks * Width);
+
+    /// <summary>Reads what a layer holds.</summary>
+    /// <param name="entries">The layer; its newest <paramref name="seen"/> entries are the segment's.</param>
+    /// <param name="seen">Tokens of the segment so far.</param>
+    /// <param name="from">The first token that is wanted, a multiple of 32.</param>
+    internal void Fill(LayerCache entries, int seen, int from)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long first = entries.Length - seen;
+        (Tensor keys, Tensor values) = (Host(entries.Keys.narrow(1, first + from, seen - from)), Host(entries.Values.narrow(1, first + from, seen - from))); // [G, n, D]
+        int sinks = Math.Min(Sinks, seen);
+        (Tensor sinkKeys, Tensor sinkValues) = (Host(entries.Keys.narrow(1, first, sinks)), Host(entries.Values.narrow(1, first, sinks))); // [G, s, D]
+        (int heads, int count, int width) = ((int)keys.shape[0], seen - from, (int)keys.shape[2]);
+        (From, Width, _panels) = (from, (width + Panel - 1) / Panel * Panel, (count + Panel - 1) / Panel);
+        if (_memory.Count < heads * HeadSize)
+        {
+            _memory.Dispose();
+            _memory = new AlignedFloats(heads * HeadSize);
+        }
+
+        _memory.Clear(0, heads * HeadSize);
+        (nint k, nint v, nint sk, nint sv) = (At(keys), At(values), At(sinkKeys), At(sinkValues));
+        Parallel.For(0, heads, head =>
+        {
+            Read((float*)k + ((long)head * count * width), (float*)v + ((long)head * count * width), count, width, head);
+            Rows((float*)sk + ((long)head * sinks * width), sinks, width, SinkKeys(head));
+            Rows((float*)sv + ((long)head * sinks * width), sinks, width, SinkValues(head));
+        });
+        GC.KeepAlive((keys, values, sinkKeys, sinkValues));
+    }
+
+    /// <summary>[W, 32] keys of the panel that begins with a token.</summary>
+    internal float* Keys(int head, int token) => Head(head) + (((long)(token - From)) * Width);
+
+    /// <summary>[W, 32] values of the panel that begins with a token.</summary>
+    internal float* ValueColumns(int head, int token) => Head(head) + Size + (((long)(token - From)) * Width);
+
+    /// <summary>[n, W] values from a token on.</summary>
+    internal float* Values(int head, int token) => Head(head) + (2 * Size) + (((long)(token - From)) * Width);
+
+    /// <summary>[n] squared lengths of the values from a token on.</summary>
+    internal float* Lengths(int head, int token) => Head(head) + (3 * Size) + (token - From);
+
+    /// <summary>[4, W].</summary>
+    internal float* SinkKeys(int head) => Head(head) + (3 * Size) + ((long)_panels * Panel);
+
+    /// <summary>[4, W].</summary>
+    internal float* SinkValues(int head) => SinkKeys(head) + (Sinks * Width);
+
+    /// <inheritdoc/>
+    public void Dispose() => _memory.Dispose();
+
+    private static Tensor Host(Tensor of) => of.to(float32).cpu().contiguous();
+
+    private static nint At(Tensor of) => (nint)RowKernels.Data(of);
+
+    private float* Head(int head) => _memory.Data + (head * HeadSize);
+
+    private void Read(float* keys, float* values, int count, int width, int head)
+    {
+        Rows(values, count, width, Values(head, From));
+        float* lengths = Lengths(head, From);
+        for (int n = 0; n < count; n++)
+        {
+            Column(keys + ((long)n * width), width, Keys(head, From + (n / Panel * Panel)) + (n % Panel));
+            Column(values + ((long)n * width), width, ValueColumns(head, From + (n / Panel * Panel)) + (n % Panel));
+            lengths[n] = (float)RowKernels.SquaredLength(values + ((long)n * width), width);
+        }
+    }
+
+    private void Rows(float* from, int count, int width, float* to)
+    {
+        for (int n = 0; n < count; n++)
+        {
+            new ReadOnlySpan<float>(from + ((long)n * width), width).CopyTo(new Span<float>(to + ((long)n * Width), width));
+        }
+    }
+
+    private static void Column(float* from, int width, float* to)
+    {
+        for (int d = 0; d < width; d++)
+        {
+            to[d * Panel] = from[d];
+        }
+    }
+}
