@@ -10,8 +10,15 @@ namespace FlowMM.Gateway.Hosting;
 internal sealed class ClusterConnection(
     IClusterManifestProvider manifest, GrainInterfaceTypeResolver interfaces, GrainInterfaceTypeToGrainTypeResolver grains) : IHostedLifecycleService
 {
+    private volatile bool _began;
     private volatile bool _connected;
     private volatile bool _stopping;
+
+    /// <summary>
+    /// True once calls can be made. A lost connection does not end it: a call is what opens the next one, and the events of one that closes and one that
+    /// opens may come in either order.
+    /// </summary>
+    public bool MayCall => _began && !_stopping && KnowsGrains;
 
     /// <summary>True while calls can be answered.</summary>
     public bool IsReady => _connected && !_stopping && KnowsGrains;
@@ -40,7 +47,7 @@ internal sealed class ClusterConnection(
             }
         }
 
-        _connected = true;
+        _began = _connected = true;
     }
 
     public Task StoppingAsync(CancellationToken cancellationToken)

@@ -41,7 +41,7 @@ internal sealed partial class ErrorInterceptor(ClusterConnection cluster, ILogge
 
     private void RequireCluster(ServerCallContext context)
     {
-        if (!cluster.IsReady && context.Method.StartsWith("/flowmm.", StringComparison.Ordinal))
+        if (!cluster.MayCall && context.Method.StartsWith("/flowmm.", StringComparison.Ordinal))
         {
             throw new RpcException(new Status(StatusCode.Unavailable, "no silo is connected yet; try again"));
         }

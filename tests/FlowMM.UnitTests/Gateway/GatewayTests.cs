@@ -121,7 +121,6 @@ public sealed class GatewayTests(GatewayTests.Running running) : IClassFixture<G
         Node node = Assert.Single((await admin.ListNodesAsync(new(), cancellationToken: Token)).Nodes);
 
         Assert.Equal("active", node.Status);
-        await RefusedAsync(StatusCode.Unimplemented, () => admin.DrainNodeAsync(new() { Node = node.Node_ }, cancellationToken: Token).ResponseAsync);
     }
 
     [Fact]
