@@ -1,8 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
 using FlowMM.Abstractions;
-using FlowMM.Handover.V1;
 using FlowMM.Engine;
+using FlowMM.Handover.V1;
 using FlowMM.KvCache;
 using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Store;

@@ -1,8 +1,8 @@
 using System.IO.Hashing;
 using System.Text.Json;
 using FlowMM.Abstractions;
-using FlowMM.Handover.V1;
 using FlowMM.Engine;
+using FlowMM.Handover.V1;
 using FlowMM.KvCache;
 using FlowMM.Silo.Snapshots;
 using FlowMM.Silo.Store;

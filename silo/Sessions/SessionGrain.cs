@@ -366,7 +366,7 @@ internal sealed partial class SessionGrain(
             long bytes = await context.Moves.Mover.Send(leaving, departure.Target);
             _left = true;
             RequestContext.Set(IPlacementDirector.PlacementHintKey, departure.Target.SiloAddress);
-            this.MigrateOnIdle();
+            MigrateOnIdle();
             departure.Went(new MovedSession(departure.Target.Name, bytes, leaving.Turn?.TurnId ?? ""));
             await engine.Forget(Key.ToString(), CancellationToken.None);
             return true;
