@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using FlowMM.Abstractions;
 using FlowMM.Silo.Migration;
 using FlowMM.Silo.Placement;
@@ -8,10 +9,10 @@ namespace FlowMM.Silo.Drain;
 
 /// <summary>Empties this node: first nothing new comes here, then what is here leaves.</summary>
 internal sealed partial class NodeDrain(
-    NodeState state, LoadReporter reporter, LocalSessions local, SessionMover mover, IGrainFactory grains, IOptions<HandoverOptions> options, ILogger<NodeDrain> logger)
+    NodeState state, LoadReporter reporter, LoadBoard board, LocalSessions local, SessionMover mover, IGrainFactory grains, IOptions<HandoverOptions> options, ILogger<NodeDrain> logger)
 {
-    // The others read the reports once a second.
-    private static readonly TimeSpan Heard = TimeSpan.FromSeconds(1.2);
+    // A node that says nothing for so long is asleep or dead; what it places here meanwhile leaves again.
+    private static readonly TimeSpan Deaf = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Empties the node. It takes no sessions after that.</summary>
@@ -28,7 +29,7 @@ internal sealed partial class NodeDrain(
             await reporter.Report();
             if (mover.HasOthers)
             {
-                await Task.Delay(Heard, late.Token);
+                await Heard(late.Token);
             }
 
             while (local.Keys is { Count: > 0 } keys)
@@ -53,6 +54,22 @@ internal sealed partial class NodeDrain(
         Drained drained = new(moved, local.Keys.Count);
         Emptied(drained.Moved, drained.Left);
         return drained;
+    }
+
+    /// <summary>Waits until the others know. Each second a node reports and then reads: by its second report from now on it has read this one's.</summary>
+    private async Task Heard(CancellationToken cancellationToken)
+    {
+        Dictionary<string, (DateTimeOffset Last, int Reports)> heard = board.Loads.ToDictionary(l => l.Silo, l => (l.Time, 0));
+        long start = Stopwatch.GetTimestamp();
+        while (heard.Values.Any(h => h.Reports < 2) && Stopwatch.GetElapsedTime(start) < Deaf)
+        {
+            await Task.Delay(Again, cancellationToken);
+            foreach (NodeLoad load in board.Loads)
+            {
+                (DateTimeOffset last, int reports) = heard.GetValueOrDefault(load.Silo);
+                heard[load.Silo] = (load.Time, load.Time == last ? reports : reports + 1);
+            }
+        }
     }
 
     private async Task<bool> Leave(SessionKey key, CancellationToken cancellationToken)

@@ -68,7 +68,32 @@ public sealed class TestCluster : IAsyncDisposable
         TestCluster cluster = new(redis, [("FlowMM:Silo:ProbeTimeout", "00:00:01"), .. settings]);
         await Task.WhenAll(Enumerable.Range(0, silos).Select(_ => cluster.AddProcess()));
         await cluster.StartGateway();
+        await cluster.Joined(silos);
         return cluster;
+    }
+
+    /// <summary>Waits until every silo is listed as active and has reported its load: a command may name it then.</summary>
+    private async Task Joined(int silos)
+    {
+        IReadOnlyList<Node> nodes = [];
+        for (int attempt = 0; attempt < 240; attempt++, await Task.Delay(500))
+        {
+            try
+            {
+                nodes = (await Admin.ListNodesAsync(new(), deadline: DateTime.UtcNow.AddSeconds(10))).Nodes;
+            }
+            catch (RpcException late) when (late.StatusCode is StatusCode.Unavailable or StatusCode.DeadlineExceeded)
+            {
+                continue;
+            }
+
+            if (nodes.Count(n => n.Status == "active" && n.ReportTime is not null) >= silos)
+            {
+                return;
+            }
+        }
+
+        throw new InvalidOperationException($"Of {silos} silos these are known: {string.Join(", ", nodes.Select(n => $"{n.Node_} {n.Status}"))}.");
     }
 
     public async Task<SiloProcess> AddProcess()
