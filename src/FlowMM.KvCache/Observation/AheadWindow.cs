@@ -33,27 +33,18 @@ internal sealed unsafe class AheadWindow : IDisposable
     internal void Fill(LayerCache entries, int seen, int from)
     {
         using DisposeScope scope = NewDisposeScope();
-        long first = entries.Length - seen;
-        (Tensor keys, Tensor values) = (Host(entries.Keys.narrow(1, first + from, seen - from)), Host(entries.Values.narrow(1, first + from, seen - from))); // [G, n, D]
-        int sinks = Math.Min(Sinks, seen);
-        (Tensor sinkKeys, Tensor sinkValues) = (Host(entries.Keys.narrow(1, first, sinks)), Host(entries.Values.narrow(1, first, sinks))); // [G, s, D]
-        (int heads, int count, int width) = ((int)keys.shape[0], seen - from, (int)keys.shape[2]);
+        Source keys = Read(entries, entries.Keys, values: false), values = Read(entries, entries.Values, values: true);
+        (int heads, int width, int count, int sinks) = ((int)entries.Keys.shape[0], (int)entries.Keys.shape[2], seen - from, Math.Min(Sinks, seen));
+        int first = entries.Length - seen;
         (From, Width, _panels) = (from, (width + Panel - 1) / Panel * Panel, (count + Panel - 1) / Panel);
-        if (_memory.Count < heads * HeadSize)
-        {
-            _memory.Dispose();
-            _memory = new AlignedFloats(heads * HeadSize);
-        }
-
-        _memory.Clear(0, heads * HeadSize);
-        (nint k, nint v, nint sk, nint sv) = (At(keys), At(values), At(sinkKeys), At(sinkValues));
+        Reserve(heads * HeadSize, clear: width < Width);
         Parallel.For(0, heads, head =>
         {
-            Read((float*)k + ((long)head * count * width), (float*)v + ((long)head * count * width), count, width, head);
-            Rows((float*)sk + ((long)head * sinks * width), sinks, width, SinkKeys(head));
-            Rows((float*)sv + ((long)head * sinks * width), sinks, width, SinkValues(head));
+            Lay(keys.At(head, first + from, width), values.At(head, first + from, width), count, width, head);
+            Rows(keys.At(head, first, width), sinks, width, SinkKeys(head));
+            Rows(values.At(head, first, width), sinks, width, SinkValues(head));
         });
-        GC.KeepAlive((keys, values, sinkKeys, sinkValues));
+        GC.KeepAlive((keys.Holder, values.Holder));
     }
 
     /// <summary>[W, 32] keys of the panel that begins with a token.</summary>
@@ -77,13 +68,38 @@ internal sealed unsafe class AheadWindow : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
 
-    private static Tensor Host(Tensor of) => of.to(float32).cpu().contiguous();
+    /// <summary>The layer's own memory where it is f32 on the CPU: a copy of it by the tensor library would wake its threads for each layer and chunk.</summary>
+    private static Source Read(LayerCache entries, Tensor of, bool values)
+    {
+        if (of.device_type == DeviceType.CPU && of.dtype == ScalarType.Float32)
+        {
+            EntryPointers at = entries.Pointers;
+            return new Source(values ? at.Values : at.Keys, at.Capacity, of);
+        }
 
-    private static nint At(Tensor of) => (nint)RowKernels.Data(of);
+        Tensor copy = of.to(float32).cpu().contiguous(); // [G, N, D]
+        return new Source((nint)RowKernels.Data(copy), entries.Length, copy);
+    }
+
+    /// <summary>Fresh memory may hold anything, even what is no number; what an earlier layer left behind the tokens is multiplied by 0.</summary>
+    private void Reserve(long size, bool clear)
+    {
+        if (_memory.Count < size)
+        {
+            _memory.Dispose();
+            _memory = new AlignedFloats(size);
+            clear = true;
+        }
+
+        if (clear)
+        {
+            _memory.Clear(0, _memory.Count);
+        }
+    }
 
     private float* Head(int head) => _memory.Data + (head * HeadSize);
 
-    private void Read(float* keys, float* values, int count, int width, int head)
+    private void Lay(float* keys, float* values, int count, int width, int head)
     {
         Rows(values, count, width, Values(head, From));
         float* lengths = Lengths(head, From);
@@ -109,5 +125,11 @@ internal sealed unsafe class AheadWindow : IDisposable
         {
             to[d * Panel] = from[d];
         }
+    }
+
+    /// <summary>Entries of all heads, <paramref name="Stride"/> from one head to the next.</summary>
+    private readonly record struct Source(nint Data, long Stride, Tensor Holder)
+    {
+        internal float* At(int head, int entry, int width) => (float*)Data + (((head * Stride) + entry) * width);
     }
 }
