@@ -4,6 +4,8 @@ using FlowMM.Silo.Migration;
 using FlowMM.Silo.Placement;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Orleans.Runtime;
+using Orleans.Runtime.Placement;
 
 namespace FlowMM.Silo.Drain;
 
@@ -22,6 +24,9 @@ internal sealed partial class NodeDrain(
     {
         using CancellationTokenSource late = new(bound ?? options.Value.DrainTimeout);
         state.Draining = true;
+
+        // The hint that brought the command here would bring a session here that has left already.
+        RequestContext.Remove(IPlacementDirector.PlacementHintKey);
         Draining(local.Keys.Count);
         int moved = 0;
         try

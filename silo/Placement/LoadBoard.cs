@@ -42,7 +42,8 @@ internal sealed class LoadBoard
         {
             SiloAddress[] known = [.. silos.Where(_loads.ContainsKey)];
             int? chosen = PlacementChoice.Choose([.. known.Select(s => (_loads[s], _sent.GetValueOrDefault(s)))], pictures, Random.Shared);
-            SiloAddress silo = chosen is int place ? known[place] : silos[Random.Shared.Next(silos.Count)];
+            SiloAddress[] open = [.. silos.Where(s => !(_loads.GetValueOrDefault(s)?.Draining ?? false))];
+            SiloAddress silo = chosen is int place ? known[place] : open.Length > 0 ? open[Random.Shared.Next(open.Length)] : silos[Random.Shared.Next(silos.Count)];
             _sent[silo] = _sent.GetValueOrDefault(silo) + 1;
             return silo;
         }
