@@ -170,26 +170,13 @@ internal sealed partial class SessionGrain(
     {
         try
         {
-            if (_running is not null)
-            {
-                await Migrate("", cancellationToken);
-                return true;
-            }
-
-            _left = true;
-            if (_session is { } session)
-            {
-                await context.Caches.Writer.Settle(Key, session.Turns, session.Epoch, cancellationToken);
-            }
-
-            await engine.Forget(Key.ToString(), cancellationToken);
-            DeactivateOnIdle();
+            // The activation goes along: a call that an old cache of the directory still sends here would begin one here again.
+            await Migrate("", cancellationToken);
             return true;
         }
         catch (RefusedException)
         {
-            _left = false;
-            return false;
+            return _running is null && await LeaveByStore(cancellationToken);
         }
     }
 
@@ -345,6 +332,24 @@ internal sealed partial class SessionGrain(
             // The record stays as it is; the next activation reads it.
             TurnFailed(context.Logger, unreachable, unreachable.GetType().Name);
             DeactivateOnIdle();
+        }
+    }
+
+    /// <summary>Nobody takes the session: its next call begins it from the store.</summary>
+    private async Task<bool> LeaveByStore(CancellationToken cancellationToken)
+    {
+        try
+        {
+            _left = true;
+            await context.Caches.Writer.Settle(Key, _session?.Turns ?? [], _session?.Epoch ?? 0, cancellationToken);
+            await engine.Forget(Key.ToString(), cancellationToken);
+            DeactivateOnIdle();
+            return true;
+        }
+        catch (RefusedException)
+        {
+            _left = false;
+            return false;
         }
     }
 

@@ -72,7 +72,7 @@ public interface ISessionGrain : IGrainWithStringKey
     [Alias("GoneOn")]
     Task<double?> GoneOn(string turnId, CancellationToken cancellationToken);
 
-    /// <summary>Leaves the node: a running turn moves, an idle session goes to the store.</summary>
+    /// <summary>Leaves the node for another one with what it has; an idle session that nobody takes goes to the store.</summary>
     /// <param name="cancellationToken">Stops waiting, not the leaving.</param>
     /// <returns>False when it had to stay.</returns>
     [Alias("Leave")]

@@ -42,7 +42,7 @@ public sealed class DrainTests
     }
 
     [Fact]
-    public async Task DrainNode_ByCommand_EmptiesItAndSessionsGoOn()
+    public async Task DrainNode_ByCommand_EmptiesItAndTakesItOutOfPlacement()
     {
         await using TestCluster cluster = await Start();
         List<string> sessions = [];
@@ -58,7 +58,9 @@ public sealed class DrainTests
         Assert.Equal("draining", (await cluster.Admin.ListNodesAsync(new())).Nodes.Single(n => n.Node_ == node).Status);
         foreach (string session in sessions)
         {
-            Assert.Equal("yellow", (await cluster.Ask(session, "What colour is the image?")).Text);
+            (string text, Turn turn) = await cluster.Ask(session, "What colour is the image?");
+            Assert.Equal("yellow", text);
+            Assert.NotEqual(node, turn.Provenance.Node);
         }
     }
 

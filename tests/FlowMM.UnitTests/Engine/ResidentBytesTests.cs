@@ -53,8 +53,7 @@ public sealed class ResidentBytesTests
                 Images = [.. tokens.Images.Select((image, i) => new ImageTokens(image.Start, image.Length, hashes[i], image.Grid))],
                 Merging = MergingPlan.From(merging),
             },
-            // A long answer is held whole beside the merged prompt: it would hide what merging saves.
-            Sampling = SamplingPlan.From(new() { MaxTokens = 4 }),
+            Sampling = SamplingPlan.From(new()),
             LoadImage = (hash, _) => Task.FromResult<ReadOnlyMemory<byte>>(pictures[Array.IndexOf(hashes, hash)]),
         };
     }
