@@ -94,15 +94,16 @@ internal sealed class Admission(ChatModel model, EngineOptions options, Resident
     private int Reusable(Sequence sequence, ResidentSession resident)
     {
         int common = resident.Common(sequence.Known, Boundaries(sequence.Runs));
-        if (common >= sequence.Wanted.Length && sequence.Input.Progress.State is { } state && common - sequence.Wanted.Length != state.Held)
+        if (common >= sequence.Wanted.Length && sequence.Input.Progress.State is { Held: >= 0 } state && common - sequence.Wanted.Length != state.Held)
         {
             return -1;
         }
 
         int inPrompt = common - (sequence.Wanted.Length - sequence.Input.Prompt.Ids.Count);
 
-        // A prompt that was begun is fed on in the chunks that it would have come in.
-        return inPrompt > 0 && common < sequence.Wanted.Length ? common - (inPrompt % options.PrefillChunk) : common;
+        // A prompt that was begun is fed on in the chunks that it would have come in; into what is merged nothing cuts.
+        int cut = inPrompt > 0 && common < sequence.Wanted.Length ? common - (inPrompt % options.PrefillChunk) : common;
+        return cut < resident.Frozen ? -1 : cut;
     }
 
     private void Begin(Sequence sequence, ResidentSession resident, Prefill? prefill, int reused)

@@ -94,10 +94,10 @@ internal sealed class Scheduler(int maxRunning, ResidentSessions sessions, Admis
     {
         while (_waiting.Min(Precedence.Order) is { } next)
         {
-            if (_running.Count < maxRunning && admission.TryStart(next))
+            if (_running.Count < maxRunning && TryStart(next))
             {
                 _waiting.Remove(next);
-                if (next.Resident is not null)
+                if (next is { Ended: false, Resident: not null })
                 {
                     _running.Add(next);
                 }
@@ -115,6 +115,23 @@ internal sealed class Scheduler(int maxRunning, ResidentSessions sessions, Admis
             {
                 return;
             }
+        }
+    }
+
+    /// <summary>Starts it, or ends it when that fails: one turn that cannot begin, for instance with a state that a peer damaged, stops no other.</summary>
+    /// <returns>False when there is no room yet.</returns>
+    private bool TryStart(Sequence next)
+    {
+        try
+        {
+            return admission.TryStart(next);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            next.Fail(new RefusedException(ErrorCode.Unavailable, $"The turn could not begin on its node ({error.GetType().Name}); try it again."));
+            sessions.Remove(next.Input.Session);
+            Retire();
+            return true;
         }
     }
 

@@ -26,6 +26,7 @@ internal sealed class Sequence
         (Input, Images, _detokenizer, _time, _arrived) = (input, images, detokenizer, time, time.GetTimestamp());
         Runs = [.. input.History, input.Prompt];
         Wanted = [.. Runs.SelectMany(r => r.Identities())];
+        Known = CanRecall && input.Progress.Ids.Count > 0 ? [.. Wanted, .. input.Progress.Ids.Select(id => (long)id)] : Wanted;
         Fronts = Engine.Fronts.Of(input.Tenant, Runs[0], chunk);
         _stop = new StopMatcher(input.Sampling.Stop);
         Sampler = new Sampler(input.Sampling);
@@ -49,7 +50,7 @@ internal sealed class Sequence
     public long[] Wanted { get; }
 
     /// <summary>Identities of what the cache may hold of the turn already: <see cref="Wanted"/>, and the answer as far as it was said before.</summary>
-    public long[] Known => CanRecall ? [.. Wanted, .. Input.Progress.Ids.Select(id => (long)id)] : Wanted;
+    public long[] Known { get; }
 
     /// <summary>Names of the first run's fronts.</summary>
     public string[] Fronts { get; }
@@ -115,7 +116,7 @@ internal sealed class Sequence
     private int? Said => _answer.Count < Input.Progress.Ids.Count ? Input.Progress.Ids[_answer.Count] : null;
 
     // Scores, and the queries that a long answer is merged by, come of computing: without them every token is computed again.
-    private bool CanRecall => Input.Progress.State is not null || (Input.Sampling.Logprobs is null && Input.Prompt.Merging is null or { Method: "full" });
+    private bool CanRecall => Input.Progress.State is { Held: >= 0 } || (Input.Sampling.Logprobs is null && Input.Prompt.Merging is null or { Method: "full" });
 
     private TimeSpan Elapsed => _time.GetElapsedTime(_arrived) + (Input.Progress.State?.Elapsed ?? TimeSpan.Zero);
 
@@ -126,7 +127,7 @@ internal sealed class Sequence
     /// <param name="endIds">Ids that end an answer.</param>
     public void Recall(int held, IReadOnlySet<int> endIds)
     {
-        if (Input.Progress.State is { } state)
+        if (Input.Progress.State is { Held: >= 0 } state)
         {
             _scores.AddRange(state.Scores.Take(held + 1));
             Merging.GoOn(state, Resident!.Cache, Input.Prompt.Merging);
@@ -196,16 +197,18 @@ internal sealed class Sequence
     /// <param name="image">The session's cache.</param>
     public void Freeze(SessionImage? image)
     {
-        // Tokens that were to be said again are not lost by it.
+        // Tokens that were to be said again are not lost by it; nor, while it waits, what it was frozen with before.
         int[] ids = [.. _answer, .. Input.Progress.Ids.Skip(_answer.Count)];
-        TurnState state = new()
+        TurnState? before = Input.Progress.State;
+        Usage usage = Measure(_answer.Count, Stopwatch.GetTimestamp());
+        TurnState state = _answer.Count == 0 && before is not null ? before with { Usage = usage, Elapsed = Elapsed } : new()
         {
-            Held = Math.Max(0, (image?.Tokens ?? 0) - Wanted.Length),
+            Held = _answer.Count == 0 ? -1 : Math.Max(0, (image?.Tokens ?? 0) - Wanted.Length),
             Scores = [.. _scores],
-            Usage = Measure(_answer.Count, Stopwatch.GetTimestamp()),
+            Usage = usage,
             Elapsed = Elapsed,
-            Compression = Merging?.Report(),
-            Tail = Merging?.Tail(),
+            Compression = _answer.Count == 0 ? null : Merging.Report(),
+            Tail = _answer.Count == 0 ? null : Merging.Tail(),
         };
         Ended = true;
         _events.Writer.TryWrite(new FrozenEvent(new TurnProgress { Ids = ids, State = state }, image));

@@ -6,7 +6,10 @@ namespace FlowMM.Engine;
 /// <summary>What belongs to a turn that was frozen between two tokens, beside its session's cache and its tokens. Nothing changes it.</summary>
 public sealed record TurnState
 {
-    /// <summary>Tokens of the answer that the cache held; the rest of it is good for such a cache alone.</summary>
+    /// <summary>
+    /// Tokens of the answer that the cache held; the rest of it is good for such a cache alone. -1: none of the answer was computed yet, and the
+    /// tokens that were said elsewhere are computed again.
+    /// </summary>
     public required int Held { get; init; }
 
     /// <summary>One a token of the answer; empty when they were not asked for.</summary>

@@ -33,7 +33,7 @@ public sealed record SequenceChunk
     /// </summary>
     public bool Stepwise { get; init; }
 
-    /// <summary>True where the tokens were generated: image tokens among them stand for no picture, and are embedded like any other.</summary>
+    /// <summary>True where no picture belongs to the tokens: image tokens among them were generated, stand for none, and are embedded like any other.</summary>
     public bool Generated { get; init; }
 
     /// <summary>True for logits of every token of every chunk; it must be the same in all chunks of a pass.</summary>

@@ -99,11 +99,11 @@ public sealed class KvMemory : IDisposable
     /// <summary>Frees the slabs; no cache may be used afterwards.</summary>
     public void Dispose() => Array.ForEach(_slabs, s => s.Dispose());
 
+    /// <summary>What tells devices apart: a device without a number is the first of its kind. The text of a device of the CPU has no number.</summary>
+    public static (DeviceType Type, int Index) Identity(Device device) => (device.type, Math.Max(0, device.index));
+
     /// <summary>True when every slab has room for slots of these layers in the place of those that they have.</summary>
     internal static bool HasRoom(IEnumerable<(LayerCache Layer, int Entries)> wanted) => wanted
         .GroupBy(w => w.Layer.Slab)
         .All(on => on.Key.HasRoom(on.Select(w => w.Entries), on.Select(w => w.Layer.Slot).OfType<SlabSlot>()));
-
-    // The text of a device of the CPU has no number.
-    private static (DeviceType Type, int Index) Identity(Device device) => (device.type, Math.Max(0, device.index));
 }

@@ -7,7 +7,7 @@ namespace FlowMM.KvCache;
 /// <summary>One compression of one layer's segment while it goes on: the heads' rows, and their entries after the rounds so far.</summary>
 internal sealed class LayerWork : IDisposable
 {
-    // A question that repeats a row's words is likelier than one that does not. Measured: 0.5, 1, 2 and 4.
+    // A question that repeats a row's words counts as much as one that does not. Measured: 0.5, 1, 2 and 4.
     private const double AheadWeight = 1;
 
     private readonly LayerSegment _segment;

@@ -32,6 +32,9 @@ internal sealed unsafe class AheadRows : IDisposable
         _squares = [.. Enumerable.Range(0, shape.KvHeads).Select(_ => new double[length])];
     }
 
+    /// <summary>Most queries of a head that wait, or are being made to wait, for the keys that follow them.</summary>
+    internal static int WaitingRows(int reach) => reach == 0 ? 0 : 2 * (reach + AheadBlock.Rows - 1);
+
     /// <summary>What the rows that have passed say.</summary>
     internal AheadChanges Changes => new(_squares, _milliseconds);
 

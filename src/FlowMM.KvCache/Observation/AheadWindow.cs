@@ -33,18 +33,19 @@ internal sealed unsafe class AheadWindow : IDisposable
     internal void Fill(LayerCache entries, int seen, int from)
     {
         using DisposeScope scope = NewDisposeScope();
-        Source keys = Read(entries, entries.Keys, values: false), values = Read(entries, entries.Values, values: true);
-        (int heads, int width, int count, int sinks) = ((int)entries.Keys.shape[0], (int)entries.Keys.shape[2], seen - from, Math.Min(Sinks, seen));
-        int first = entries.Length - seen;
+        (int first, int count, int sinks) = (entries.Length - seen, seen - from, Math.Min(Sinks, seen));
+        (Source keys, Source values) = (Read(entries, EntryLayout.Keys, first + from, count), Read(entries, EntryLayout.Values, first + from, count));
+        (Source sinkKeys, Source sinkValues) = (Read(entries, EntryLayout.Keys, first, sinks), Read(entries, EntryLayout.Values, first, sinks));
+        (int heads, int width) = ((int)keys.Holder.shape[0], (int)keys.Holder.shape[2]);
         (From, Width, _panels) = (from, (width + Panel - 1) / Panel * Panel, (count + Panel - 1) / Panel);
         Reserve(heads * HeadSize, clear: width < Width);
         Parallel.For(0, heads, head =>
         {
-            Lay(keys.At(head, first + from, width), values.At(head, first + from, width), count, width, head);
-            Rows(keys.At(head, first, width), sinks, width, SinkKeys(head));
-            Rows(values.At(head, first, width), sinks, width, SinkValues(head));
+            Lay(keys.At(head, width), values.At(head, width), count, width, head);
+            Rows(sinkKeys.At(head, width), sinks, width, SinkKeys(head));
+            Rows(sinkValues.At(head, width), sinks, width, SinkValues(head));
         });
-        GC.KeepAlive((keys.Holder, values.Holder));
+        GC.KeepAlive((keys.Holder, values.Holder, sinkKeys.Holder, sinkValues.Holder));
     }
 
     /// <summary>[W, 32] keys of the panel that begins with a token.</summary>
@@ -69,16 +70,17 @@ internal sealed unsafe class AheadWindow : IDisposable
     public void Dispose() => _memory.Dispose();
 
     /// <summary>The layer's own memory where it is f32 on the CPU: a copy of it by the tensor library would wake its threads for each layer and chunk.</summary>
-    private static Source Read(LayerCache entries, Tensor of, bool values)
+    private static Source Read(LayerCache entries, int kind, int start, int count)
     {
+        Tensor of = (kind == EntryLayout.Keys ? entries.Keys : entries.Values).narrow(1, start, count); // [G, n, D]
         if (of.device_type == DeviceType.CPU && of.dtype == ScalarType.Float32)
         {
             EntryPointers at = entries.Pointers;
-            return new Source(values ? at.Values : at.Keys, at.Capacity, of);
+            return new Source(kind == EntryLayout.Keys ? at.Keys : at.Values, start, at.Capacity, of);
         }
 
-        Tensor copy = of.to(float32).cpu().contiguous(); // [G, N, D]
-        return new Source((nint)RowKernels.Data(copy), entries.Length, copy);
+        Tensor copy = of.to(float32).cpu().contiguous(); // [G, n, D]
+        return new Source((nint)RowKernels.Data(copy), 0, count, copy);
     }
 
     /// <summary>Fresh memory may hold anything, even what is no number; what an earlier layer left behind the tokens is multiplied by 0.</summary>
@@ -127,9 +129,9 @@ internal sealed unsafe class AheadWindow : IDisposable
         }
     }
 
-    /// <summary>Entries of all heads, <paramref name="Stride"/> from one head to the next.</summary>
-    private readonly record struct Source(nint Data, long Stride, Tensor Holder)
+    /// <summary>Entries of all heads from <paramref name="Start"/> on, <paramref name="Stride"/> from one head to the next.</summary>
+    private readonly record struct Source(nint Data, int Start, long Stride, Tensor Holder)
     {
-        internal float* At(int head, int entry, int width) => (float*)Data + (((head * Stride) + entry) * width);
+        internal float* At(int head, int width) => (float*)Data + (((head * Stride) + Start) * width);
     }
 }

@@ -6,8 +6,8 @@ namespace FlowMM.KvCache;
 /// <summary>
 /// Keeps what compression needs of a segment's queries while its chunks pass: the sampled rows and the proxies of each layer, and what each
 /// key is to the rows shortly before it. Chunked and one-shot prefill leave the same bytes. Memory is bounded by <see cref="Bytes"/>, which
-/// does not grow with the chunks: layers * H * (S + w' + a) * D f32 and layers * G * L f64, where S is at most the samples asked for
-/// (every row: S = L) and a how far rows look ahead.
+/// does not grow with the chunks, and one layer's window of keys and values, which does. Legend: S samples (every row: S = L) of m heads a KV head,
+/// w' proxies, a how far rows look ahead: layers * (G m S + H w' + 2 H (a + 31)) * D f32 and layers * G * L f64.
 /// </summary>
 public sealed class SegmentObserver : IQueryObserver, IDisposable
 {
@@ -59,7 +59,7 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
 
     /// <summary>Bytes that all layers' rows take.</summary>
     public long Bytes =>
-        ((long)_shape.Layers * ((_shape.KvHeads * _turns * _samplePositions.Length) + (_shape.QueryHeads * (_proxyPositions.Length + _reach))) * _shape.HeadDim * sizeof(float))
+        ((long)_shape.Layers * ((_shape.KvHeads * _turns * _samplePositions.Length) + (_shape.QueryHeads * (_proxyPositions.Length + AheadRows.WaitingRows(_reach)))) * _shape.HeadDim * sizeof(float))
         + (_reach == 0 ? 0 : (long)_shape.Layers * _shape.KvHeads * Length * sizeof(double));
 
     /// <summary>Milliseconds that rows looking ahead have taken so far: they pass within the prefill.</summary>
@@ -114,10 +114,16 @@ public sealed class SegmentObserver : IQueryObserver, IDisposable
         int to = LowerBound(of.Positions, start + (int)count);
         if (to > from)
         {
-            long Row(int head, int n) => ((((long)(head / of.Heads) * group) + (((of.Heads == group ? 0 : n * of.Heads) + (head % of.Heads)) % group)) * count) + of.Positions[n] - start;
-            long[] rows = [.. Enumerable.Range(0, _shape.KvHeads * of.Heads).SelectMany(head => Enumerable.Range(from, to - from).Select(n => Row(head, n)))];
-            Tensor chosen = queries.reshape(-1, width).index_select(0, tensor(rows, dtype: int64).to(queries.device)); // [G m n, D]
-            of.Rows[layer]!.narrow(1, from, to - from).copy_(chosen.reshape(_shape.KvHeads * of.Heads, to - from, width)); // [G m, n, D]
+            Tensor tokens = tensor(of.Positions[from..to].Select(p => (long)(p - start)).ToArray(), dtype: int64).to(queries.device);
+            Tensor rows = queries.index_select(1, tokens); // [H, n, D]
+            if (of.Heads < group)
+            {
+                long Place(int head, int n) => ((((long)(head / of.Heads) * group) + (((n * of.Heads) + (head % of.Heads)) % group)) * (to - from)) + n - from;
+                long[] places = [.. Enumerable.Range(0, _shape.KvHeads * of.Heads).SelectMany(head => Enumerable.Range(from, to - from).Select(n => Place(head, n)))];
+                rows = rows.reshape(-1, width).index_select(0, tensor(places, dtype: int64).to(queries.device)).reshape(-1, to - from, width); // [G m, n, D]
+            }
+
+            of.Rows[layer]!.narrow(1, from, to - from).copy_(rows); // [G m, n, D]
         }
     }
 

@@ -44,10 +44,18 @@ public sealed class TailObserver : IQueryObserver, IDisposable
             throw new ArgumentException($"The rows are of {rows.Recent.Count} layers; the model has {shape.Layers}.", nameof(rows));
         }
 
-        for (int layer = 0; layer < shape.Layers; layer++)
+        try
         {
-            _recent[layer].Take(rows.Recent[layer], shape, devices[layer]);
-            _samples[layer].Take(rows.Samples[layer], shape, devices[layer]);
+            for (int layer = 0; layer < shape.Layers; layer++)
+            {
+                _recent[layer].Take(rows.Recent[layer], shape, devices[layer]);
+                _samples[layer].Take(rows.Samples[layer], shape, devices[layer]);
+            }
+        }
+        catch (ArgumentException)
+        {
+            Dispose();
+            throw;
         }
     }
 

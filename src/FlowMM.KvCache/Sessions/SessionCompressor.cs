@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -127,18 +128,24 @@ public sealed class SessionCompressor : IDisposable
         CompressionRun run = new(cache, cache.Segments.Tokens, length);
         int[] starts = [.. cache.Layers.Select(l => l.Length - cache.TailLength)];
         int[] budgets = Budgets(cache, starts, length, queries, options);
-        CompressedLayer[] made = new CompressedLayer[cache.Layers.Count];
-        Layers(made.Length, options, (layer, compressor) =>
+        CompressedLayer?[] made = new CompressedLayer?[cache.Layers.Count];
+        try
         {
-            using DisposeScope scope = NewDisposeScope();
-            LayerSegment segment = Segment(cache.Layers[layer], starts[layer], length, queries(layer)) with { First = first };
-            made[layer] = compressor.Compress(segment, options, budgets[layer]);
-        });
-        for (int layer = 0; layer < made.Length; layer++)
+            Layers(cache, length, options, (layer, compressor) =>
+            {
+                using DisposeScope scope = NewDisposeScope();
+                LayerSegment segment = Segment(cache.Layers[layer], starts[layer], length, queries(layer)) with { First = first };
+                made[layer] = compressor.Compress(segment, options, budgets[layer]);
+            });
+            for (int layer = 0; layer < made.Length; layer++)
+            {
+                cache.Layers[layer].Replace(starts[layer], length, made[layer]!);
+                run.Add(layer, length, made[layer]!);
+            }
+        }
+        finally
         {
-            using CompressedLayer compressed = made[layer];
-            cache.Layers[layer].Replace(starts[layer], length, compressed);
-            run.Add(layer, length, compressed);
+            Array.ForEach(made, layer => layer?.Dispose());
         }
 
         CompressionOutcome outcome = run.Outcome();
@@ -152,26 +159,38 @@ public sealed class SessionCompressor : IDisposable
         return outcome;
     }
 
-    /// <summary>Does something for every layer, several at once where the rows of each are few.</summary>
-    private void Layers(int count, MergingPlanOptions options, Action<int, LayerCompressor> each)
+    /// <summary>Does something for every layer: on the CPU several at once, as many as remember their rows in the memory of one.</summary>
+    private void Layers(SessionCache cache, int length, MergingPlanOptions options, Action<int, LayerCompressor> each)
     {
         if (options.Error() is string error)
         {
             throw new ArgumentException(error, nameof(options));
         }
 
-        ParallelOptions most = new() { MaxDegreeOfParallelism = options.Samples is > 0 and <= 1024 ? Math.Min(MostLayersAtOnce, Environment.ProcessorCount) : 1 };
-        Parallel.For(
-            0,
-            count,
-            most,
-            () => _spare.TryTake(out LayerCompressor? spare) ? spare : new LayerCompressor(),
-            (layer, _, compressor) =>
-            {
-                each(layer, compressor);
-                return compressor;
-            },
-            _spare.Add);
+        long rows = ((long)(options.Samples == 0 ? length : options.Samples) * cache.Shape.KvHeads * SegmentObserver.Turns(cache.Shape, options))
+            + ((long)options.Window * cache.Shape.QueryHeads);
+        long fit = Workspace.Most / Math.Max(1, rows * length);
+        bool host = cache.Layers.All(layer => layer.Slab.Device.type == DeviceType.CPU);
+        ParallelOptions most = new() { MaxDegreeOfParallelism = host ? (int)Math.Clamp(fit, 1, Math.Min(MostLayersAtOnce, Environment.ProcessorCount)) : 1 };
+        try
+        {
+            Parallel.For(
+                0,
+                cache.Layers.Count,
+                most,
+                () => _spare.TryTake(out LayerCompressor? spare) ? spare : new LayerCompressor(),
+                (layer, _, compressor) =>
+                {
+                    each(layer, compressor);
+                    return compressor;
+                },
+                _spare.Add);
+        }
+        catch (AggregateException several)
+        {
+            // The caller tells errors apart by type, an exhausted memory for one.
+            ExceptionDispatchInfo.Throw(several.InnerExceptions[0]);
+        }
     }
 
     private int[] Budgets(SessionCache cache, int[] starts, int length, Func<int, ObservedQueries> queries, MergingPlanOptions options)

@@ -1,3 +1,4 @@
+using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
 using FlowMM.Model.Kernels;
 using FlowMM.Model.Weights;
@@ -39,7 +40,7 @@ internal sealed class Decoder : IDisposable
             : LayerSplit.SharesMemory(first, last) ? null : new(source.On(last), compute, Rows, config.Vocabulary, config.Width);
         _layers = [.. devices.Select((device, i) => new DecoderLayer(source.On(device), compute, $"layers.{i}.", config, i))];
         _norm = new(source.On(last), "norm", config.Width, config.NormEpsilon);
-        _stages = [.. devices.Zip(_layers).GroupBy(l => LayerSplit.Identity(l.First))
+        _stages = [.. devices.Zip(_layers).GroupBy(l => KvMemory.Identity(l.First))
             .Select(run => new Stage(run.First().First, new Rope(config.Rope, config.HeadDim, run.First().First, dtype), [.. run.Select(l => l.Second)]))];
         Array.ForEach(_stages, s => s.Rope.Reach(Math.Min(config.MaxPositions, FirstPositions)));
         Decoding = compute is null

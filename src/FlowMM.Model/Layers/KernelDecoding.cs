@@ -55,7 +55,7 @@ internal sealed unsafe class KernelDecoding : IDisposable
         }
 
         _input.Locate();
-        Tensor logits = empty([rows, _config.Vocabulary]); // [B, V]
+        Tensor logits = empty([rows, _config.Vocabulary]); // [rows, V]
         _input.Logits = TensorMemory.Floats(logits);
         bool observed = false;
         foreach (SequenceChunk chunk in chunks)

@@ -1,3 +1,4 @@
+using FlowMM.KvCache;
 using FlowMM.Model.Configuration;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -14,9 +15,9 @@ internal static class LayerSplit
     public static IReadOnlyList<Device> Of(DecoderConfig config, IReadOnlyList<Device> devices)
     {
         (int layers, int count) = (config.Layers, devices.Count);
-        if (count == 0 || count > layers || devices.DistinctBy(Identity).Count() < count)
+        if (count == 0 || count > layers || devices.DistinctBy(KvMemory.Identity).Count() < count)
         {
-            throw new ArgumentException($"A decoder of {layers} layers is split over 1 to {layers} different devices, not over [{string.Join(", ", devices.Select(Identity))}].", nameof(devices));
+            throw new ArgumentException($"A decoder of {layers} layers is split over 1 to {layers} different devices, not over [{string.Join(", ", devices.Select(d => KvMemory.Identity(d)))}].", nameof(devices));
         }
 
         double vocabulary = (double)config.Vocabulary * config.Width, layer = LayerWeights(config), head = config.TiedEmbeddings && SharesMemory(devices[0], devices[^1]) ? 0 : vocabulary;
@@ -36,10 +37,7 @@ internal static class LayerSplit
     }
 
     /// <summary>True when tensors of one need not be copied for the other. Several devices of the CPU are names for parts of its memory.</summary>
-    public static bool SharesMemory(Device one, Device other) => one.type == DeviceType.CPU ? other.type == DeviceType.CPU : Identity(one) == Identity(other);
-
-    /// <summary>What tells devices apart; a device without a number is the first.</summary>
-    public static (DeviceType Type, int Index) Identity(Device device) => (device.type, Math.Max(0, device.index));
+    public static bool SharesMemory(Device one, Device other) => one.type == DeviceType.CPU ? other.type == DeviceType.CPU : KvMemory.Identity(one) == KvMemory.Identity(other);
 
     private static double LayerWeights(DecoderConfig config) =>
         ((double)config.Width * config.HeadDim * 2 * (config.QueryHeads + config.KvHeads)) + (3.0 * config.Width * config.MlpWidth);
