@@ -138,13 +138,8 @@ public sealed class ProgressTests
             }
 
             (string again, EndEvent end, int tokens) = await Run(other, turn with { Progress = frozen.Progress });
-            foreach (EndEvent resumed in (EndEvent[])[here, end])
-            {
-                Assert.Equal(whole.Ids, resumed.Ids);
-                Assert.Equal(Scores(whole), Scores(resumed));
-                Assert.Equal((whole.Reason, whole.Compression?.BytesAfter), (resumed.Reason, resumed.Compression?.BytesAfter));
-            }
-
+            Same(whole, here);
+            Same(whole, end);
             Assert.Equal((text, whole.Ids.Count), (again, tokens));
             Assert.Equal((whole.Usage.PromptTokens, whole.Usage.CompletionTokens), (end.Usage.PromptTokens, end.Usage.CompletionTokens));
             Assert.Equal(frozen.Image is null ? CacheSource.New : CacheSource.Migrated, end.Provenance.Source);
@@ -200,6 +195,13 @@ public sealed class ProgressTests
     {
         using InferenceEngine engine = Start(TinyModel.Model);
         Assert.False(await engine.Freeze("nobody", TestContext.Current.CancellationToken));
+    }
+
+    private static void Same(EndEvent whole, EndEvent resumed)
+    {
+        Assert.Equal(whole.Ids, resumed.Ids);
+        Assert.Equal(Scores(whole), Scores(resumed));
+        Assert.Equal((whole.Reason, whole.Compression?.BytesAfter), (resumed.Reason, resumed.Compression?.BytesAfter));
     }
 
     /// <summary>Freezes a turn after so many tokens; what was too late is tried again a tenth of the answer earlier.</summary>
