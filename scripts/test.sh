@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds everything and runs every test: the one command for a fresh Debian or Ubuntu that has the .NET 10 SDK.
-# What the tests need beside it (redis-server, Node.js, Python with numpy) is installed when missing.
+# What the tests need beside it (redis-server, Node.js, openssl, kill, Python with numpy) is installed when missing.
 # The last line is `N passed, N failed[, N skipped]`; the exit status is 0 only when all passed and some ran.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +22,8 @@ install_missing() {
   command -v redis-server >/dev/null || packages+=(redis-server)
   command -v node >/dev/null || packages+=(nodejs)
   command -v npm >/dev/null || packages+=(npm)
+  command -v openssl >/dev/null || packages+=(openssl)
+  type -P kill >/dev/null || packages+=(procps)
   /usr/bin/python3 -c 'import numpy' 2>/dev/null || packages+=(python3-numpy)
   if [ ${#packages[@]} -gt 0 ]; then
     as_root apt-get update -q

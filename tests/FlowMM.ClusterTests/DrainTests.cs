@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using FlowMM.Admin.V1;
 using FlowMM.ClusterTests.Hosting;
 using FlowMM.Inference.V1;
+using FlowMM.Silo.Migration;
 using Xunit;
 
 namespace FlowMM.ClusterTests;
@@ -22,6 +23,7 @@ public sealed class DrainTests
         stopping.Terminate();
         Assert.Equal(0, await stopping.Exit(Bound));
         await load.End();
+        Assert.Contains(load.Turns, t => t.Provenance.Source == Source.Migrated);
         Assert.Contains("sessions left, 0 are still here", stopping.Output, StringComparison.Ordinal);
     }
 
@@ -35,7 +37,9 @@ public sealed class DrainTests
         stopping.Terminate();
         await Task.Delay(100);
         stopping.Terminate();
-        Assert.Equal(1, await stopping.Exit(Bound));
+
+        // Well before a drain would end by its own time.
+        Assert.Equal(1, await stopping.Exit(new HandoverOptions().DrainTimeout / 2));
         GenerateRequest again = Album.Turn(session, "again", "What colour is the image?", pictures: false);
         Assert.Equal("yellow", (await cluster.Persist(again)).Text);
         Assert.Equal([text, "yellow"], (await cluster.Client.ListTurnsAsync(new() { SessionId = session })).Turns.Select(t => t.Text));
@@ -74,6 +78,8 @@ public sealed class DrainTests
         private readonly CancellationTokenSource _enough = new();
         private readonly ConcurrentBag<Turn> _turns = [];
         private Task _all = Task.CompletedTask;
+
+        public IReadOnlyCollection<Turn> Turns => _turns;
 
         /// <summary>Begins; done when every conversation has had a turn.</summary>
         public async Task Warm()

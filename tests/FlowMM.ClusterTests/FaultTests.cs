@@ -14,6 +14,7 @@ namespace FlowMM.ClusterTests;
 /// </summary>
 public sealed class FaultTests(ITestOutputHelper output)
 {
+    private const int Callers = 6;
     private static readonly StoreSettings Quick = new() { OrphanAge = TimeSpan.FromSeconds(3) };
 
     [Fact]
@@ -26,7 +27,7 @@ public sealed class FaultTests(ITestOutputHelper output)
             3, redis, ("FlowMM:Redis", proxy.Connection), ("FlowMM:Store:OrphanAge", "00:00:03"), ("FlowMM:Snapshots:ChunkBytes", "65536"));
         using StoreProbe store = new(cluster.RedisConnection, Quick);
         FaultRun run = new(cluster, proxy, seed);
-        await run.Run(TimeSpan.FromSeconds(seconds), callers: 6);
+        await run.Run(TimeSpan.FromSeconds(seconds), Callers);
 
         Dictionary<string, IReadOnlyList<StoredTurn>> stored = [];
         foreach (string session in store.SessionIds())
@@ -37,16 +38,21 @@ public sealed class FaultTests(ITestOutputHelper output)
         int told = run.History.Events.OfType<Acknowledged>().Count();
         output.WriteLine($"seed {seed}: {told} turns of {stored.Count} sessions; {string.Join(", ", run.Faults.CountBy(f => f))}");
         Assert.Empty(HistoryChecker.Check(run.History.Events, stored));
-        Assert.True(told > 0 && run.Faults.Count > 0);
+        Assert.Equal(Enum.GetValues<Fault>(), run.Faults.Distinct().Order());
+        Assert.True(told >= Callers, $"{told} turns were told to {Callers} callers.");
         await Task.Delay(Quick.OrphanAge + TimeSpan.FromSeconds(2));
         await CheckKeys(store, [.. stored.Keys]);
     }
 
-    /// <summary>After a sweep every key is one that a session needs, every snapshot is whole; and none is left when the sessions are deleted.</summary>
+    /// <summary>
+    /// After a sweep every key is one that a session needs, the index has those sessions, and every snapshot, of which there are some, is whole; nothing of it is left
+    /// when the sessions are deleted.
+    /// </summary>
     private static async Task CheckKeys(StoreProbe store, string[] sessions)
     {
         await store.Sweep();
         HashSet<string> needed = [];
+        int read = 0;
         foreach (string session in sessions)
         {
             StoreKeys keys = new(StoreProbe.Key(session));
@@ -60,16 +66,20 @@ public sealed class FaultTests(ITestOutputHelper output)
             if (await store.Snapshots.Open(StoreProbe.Key(session)) is SnapshotManifest manifest)
             {
                 await store.Read(manifest);
+                read++;
             }
         }
 
+        Assert.True(read > 0, "No session has a snapshot.");
         Assert.Empty(store.AllKeys().Except(needed));
+        Assert.Equal(sessions.Select(s => StoreProbe.Key(s).ToString()).Order(StringComparer.Ordinal), await store.Indexed());
         foreach (string session in sessions)
         {
             await store.Sessions.Delete(StoreProbe.Key(session));
         }
 
         Assert.Empty(store.AllKeys());
+        Assert.Empty(await store.Indexed());
     }
 
     private static int Number(string variable, int otherwise) =>

@@ -23,8 +23,8 @@ public sealed class PlacementTests
         cluster.Silos[0].Services.GetRequiredService<NodeState>().Draining = true;
         await Seen(cluster, nodes => nodes.Single(n => n.Node_ == names[0]).Status == "draining");
 
-        // The list is one node's view: the other one has read the report too after another second.
-        await Task.Delay(TimeSpan.FromSeconds(2.5));
+        // The list is one node's view: both have to have read the report.
+        await Until(() => cluster.Silos.All(s => s.Services.GetRequiredService<LoadBoard>().Loads.Count(l => l.Draining) == 1));
         Assert.All(await Place(cluster, "b"), name => Assert.Equal(names[1], name));
 
         Node open = (await cluster.Admin.ListNodesAsync(new())).Nodes.Single(n => n.Node_ == names[1]);
@@ -35,7 +35,7 @@ public sealed class PlacementTests
     public async Task WatchCluster_WhileASiloStops_StreamsEverySecond()
     {
         await using TestCluster cluster = await TestCluster.Start(2);
-        using AsyncServerStreamingCall<WatchClusterResponse> call = cluster.Admin.WatchCluster(new());
+        using AsyncServerStreamingCall<WatchClusterResponse> call = cluster.Admin.WatchCluster(new(), deadline: DateTime.UtcNow.AddMinutes(2));
         List<WatchClusterResponse> seen = [];
         bool stopped = false;
         await foreach (WatchClusterResponse load in call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
@@ -46,13 +46,17 @@ public sealed class PlacementTests
                 stopped = true;
                 await cluster.StopSilo(cluster.Silos[1]);
             }
-            else if (stopped && load.Nodes.Count(n => n.Status == "active") == 1)
+            else if (stopped && seen.Count > 5 && load.Nodes.Count(n => n.Status == "active") == 1)
             {
                 break;
             }
         }
 
-        Assert.All(seen.Zip(seen.Skip(1)), p => Assert.True(p.First.Time.ToDateTime() < p.Second.Time.ToDateTime()));
+        DateTime[] times = [.. seen.Select(s => s.Time.ToDateTime())];
+        Assert.All(times.Zip(times.Skip(1)), p => Assert.True(p.First < p.Second));
+
+        // On a busy machine ticks come late, or two for one: what they make over the whole stream is the second.
+        Assert.InRange((times[^1] - times[0]).TotalSeconds / (times.Length - 1), 0.8, 3);
     }
 
     [Fact]
@@ -103,10 +107,15 @@ public sealed class PlacementTests
         return (await cluster.Ask(session, "What is this?", TestCluster.Picture("garment-039"), $"{prefix}{i}")).Turn.Provenance.Node;
     }));
 
-    private static async Task Seen(TestCluster cluster, Func<IReadOnlyList<Node>, bool> wanted)
+    private static Task Seen(TestCluster cluster, Func<IReadOnlyList<Node>, bool> wanted) =>
+        Until(async () => wanted((await cluster.Admin.ListNodesAsync(new())).Nodes));
+
+    private static Task Until(Func<bool> happened) => Until(() => Task.FromResult(happened()));
+
+    private static async Task Until(Func<Task<bool>> happened)
     {
         using CancellationTokenSource enough = new(TimeSpan.FromMinutes(1));
-        while (!wanted((await cluster.Admin.ListNodesAsync(new())).Nodes))
+        while (!await happened())
         {
             await Task.Delay(200, enough.Token);
         }

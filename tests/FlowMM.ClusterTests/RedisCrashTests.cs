@@ -60,23 +60,9 @@ public sealed class RedisCrashTests
         for (int point = 0; point < newer.Chunks.Count + 3; point++)
         {
             string copy = await Fork(cluster, session);
-            TaskCompletionSource reached = new();
-            WritePoints points = new(copy, older.Write);
-            int left = point;
-            proxy.Before = words =>
-            {
-                if (!points.IsNext(words) || left-- > 0)
-                {
-                    return Task.FromResult(!reached.Task.IsCompleted);
-                }
-
-                redis.Kill();
-                proxy.Cut();
-                reached.TrySetResult();
-                return Task.FromResult(false);
-            };
+            Task reached = KillAt(point, new WritePoints(copy, older.Write), redis, proxy);
             string text = (await cluster.Persist(Album.Turn(copy, "two", Second, false))).Text;
-            await reached.Task.WaitAsync(TimeSpan.FromMinutes(2));
+            await reached.WaitAsync(TimeSpan.FromMinutes(2));
             redis.StartAgain();
             SnapshotManifest found = (await store.Opened(copy))!;
             Assert.Equal((point, 1L), (point, found.Turn));
@@ -84,12 +70,39 @@ public sealed class RedisCrashTests
             proxy.Before = null;
             string next = (await cluster.Persist(Album.Turn(copy, "three", Third, false))).Text;
             Assert.Equal((point, second, third), (point, text, next));
-            await store.Followed(copy);
-            await cluster.Admin.SpillSessionAsync(new() { SessionId = copy });
-            Turn last = (await cluster.Persist(Album.Turn(copy, "four", Second, false))).Turn;
-            Assert.Equal((point, Source.Restored, ""), (point, last.Provenance.Source, last.Provenance.SnapshotRefused));
-            await store.Followed(copy);
+            await IsRestored(cluster, store, copy, point);
         }
+    }
+
+    /// <summary>Kills the server before one of a write's commands. From then on nothing is passed.</summary>
+    /// <returns>Done when that was.</returns>
+    private static Task KillAt(int point, WritePoints points, RedisServer redis, RedisProxy proxy)
+    {
+        TaskCompletionSource reached = new();
+        int left = point;
+        proxy.Before = words =>
+        {
+            if (!points.IsNext(words) || left-- > 0)
+            {
+                return Task.FromResult(!reached.Task.IsCompleted);
+            }
+
+            redis.Kill();
+            proxy.Cut();
+            reached.TrySetResult();
+            return Task.FromResult(false);
+        };
+        return reached.Task;
+    }
+
+    /// <summary>The session's newest snapshot is whole: the next turn goes on from it.</summary>
+    private static async Task IsRestored(TestCluster cluster, StoreProbe store, string session, int point)
+    {
+        await store.Followed(session);
+        await cluster.Admin.SpillSessionAsync(new() { SessionId = session });
+        Turn last = (await cluster.Persist(Album.Turn(session, "four", Second, false))).Turn;
+        Assert.Equal((point, Source.Restored, ""), (point, last.Provenance.Source, last.Provenance.SnapshotRefused));
+        await store.Followed(session);
     }
 
     /// <summary>Does what a writer does until it is caught: so many chunks of three, then noting itself (4), then the manifest (5).</summary>

@@ -1,10 +1,7 @@
 using FlowMM.Abstractions;
 using FlowMM.ClusterTests.Hosting;
 using FlowMM.KvCache;
-using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Store;
-using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 using Xunit;
 
@@ -114,9 +111,7 @@ public sealed class RedisTopologyTests : IDisposable
             Assert.NotNull(await store.Snapshots.Open(key));
         }
 
-        using StoreSweeper sweeper = new(
-            store.Redis, store.Blobs, new SessionIndex(store.Redis), Options.Create(new StoreSettings()), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
-        Assert.Equal(0, await sweeper.Sweep(CancellationToken.None));
+        Assert.Equal(0, await store.Sweep());
         SessionPage page = await new SessionIndex(store.Redis).Page(Key.Tenant, "", 100);
         Assert.Equal(Enumerable.Range(0, sessions).Select(i => $"s{i}"), page.Sessions.Select(s => s.SessionId));
     }

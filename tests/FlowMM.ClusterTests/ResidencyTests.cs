@@ -9,6 +9,7 @@ public sealed class ResidencyTests
 {
     private const string First = "What is in image 3?";
     private const string Second = "What colour is image 1?";
+    private const string Third = "What is in image 2?";
 
     [Fact]
     public async Task Cool_SessionIdle_GoesToHostThenToTheStoreAndAnswersTheSameFromEach()
@@ -18,14 +19,15 @@ public sealed class ResidencyTests
         string session = await cluster.Create();
         await cluster.Run(Album.Turn(session, "one", First, true));
         string control = (await cluster.Client.ForkSessionAsync(new() { SessionId = session })).Session.SessionId;
-        string expected = (await cluster.Run(Album.Turn(control, "two", Second, false))).Text;
+        string second = (await cluster.Run(Album.Turn(control, "two", Second, false))).Text;
+        string third = (await cluster.Run(Album.Turn(control, "three", Third, false))).Text;
         await Until(cluster, session, Residency.Host);
         await Until(cluster, session, Residency.None);
         (string text, Turn turn) = await cluster.Run(Album.Turn(session, "two", Second, false));
-        Assert.Equal((expected, Source.Restored), (text, turn.Provenance.Source));
+        Assert.Equal((second, Source.Restored), (text, turn.Provenance.Source));
         await Until(cluster, session, Residency.Host);
-        turn = (await cluster.Run(Album.Turn(session, "three", Second, false))).Turn;
-        Assert.Equal(Source.Resident, turn.Provenance.Source);
+        (text, turn) = await cluster.Run(Album.Turn(session, "three", Third, false));
+        Assert.Equal((third, Source.Resident), (text, turn.Provenance.Source));
     }
 
     private static async Task Until(TestCluster cluster, string session, Residency residency)

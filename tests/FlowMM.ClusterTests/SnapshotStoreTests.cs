@@ -3,8 +3,6 @@ using FlowMM.ClusterTests.Hosting;
 using FlowMM.KvCache;
 using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Store;
-using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Options;
 using TorchSharp;
 using Xunit;
 
@@ -120,8 +118,7 @@ public sealed class SnapshotStoreTests : IDisposable
         using StoreProbe patient = new(_redis.Connection);
         await patient.Blobs.Put(blob, 0, new byte[10], CancellationToken.None);
         await patient.Blobs.Keep(blob, Key.Session, null);
-        using StoreSweeper sweeper = new(patient.Redis, patient.Blobs, new SessionIndex(patient.Redis), Options.Create(new StoreSettings()), TimeProvider.System, NullLogger<StoreSweeper>.Instance);
-        Assert.Equal(0, await sweeper.Sweep(CancellationToken.None));
+        Assert.Equal(0, await patient.Sweep());
         Assert.NotNull(await patient.Blobs.Read(blob, 0, 10, CancellationToken.None));
     }
 

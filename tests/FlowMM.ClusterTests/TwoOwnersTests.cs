@@ -8,10 +8,12 @@ namespace FlowMM.ClusterTests;
 /// <summary>An owner that was taken for dead and was not: the epoch in the store decides whose turn it is.</summary>
 public sealed class TwoOwnersTests
 {
+    private static readonly (string Key, string Value) Restore = ("FlowMM:Snapshots:Restore", "Always");
+
     [Fact]
-    public async Task Generate_OwnerStoppedPastDetectionAndContinued_ItsCommitIsRefused()
+    public async Task Generate_OwnerStoppedInItsStreamPastDetection_ItsTurnTakesNoEffect()
     {
-        await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer(), ("FlowMM:Snapshots:Restore", "Always"));
+        await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer(), Restore);
         using StoreProbe store = new(cluster.RedisConnection);
         string control = await cluster.Create(), session = await cluster.Create();
         string expected = (await cluster.Run(Request(control, "one"))).Text;
@@ -26,16 +28,58 @@ public sealed class TwoOwnersTests
             }
         });
         Assert.Equal((expected, expected, 1), (text, turn.Text, turn.Index));
-        Assert.NotEqual(owner.Name, turn.Provenance.Node);
+        await GoOn(cluster, store, session, turn, owner);
+    }
 
-        // It goes on with the turn where it stood, or has been told that it is dead before it comes to the end.
+    [Fact]
+    public async Task Generate_OwnerStoppedAtItsCommitPastDetection_TheCommitIsRefused()
+    {
+        RedisServer redis = new();
+        using RedisProxy proxy = new(redis);
+        await using TestCluster cluster = await TestCluster.StartProcesses(3, redis, ("FlowMM:Redis", proxy.Connection), Restore);
+        using StoreProbe store = new(cluster.RedisConnection);
+        string control = await cluster.Create(), session = await cluster.Create();
+        string expected = (await cluster.Run(Request(control, "one"))).Text;
+        SiloProcess owner = cluster.Process(await cluster.Settled(session));
+        TaskCompletionSource held = new(TaskCreationOptions.RunContinuationsAsynchronously), release = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        string turns = new StoreKeys(StoreProbe.Key(session)).Turns.ToString();
+        proxy.Before = async words =>
+        {
+            // The owner's condition held when it asked; what it queued comes to the store after the next owner's commit.
+            if (words[0] == "RPUSH" && words[1] == turns && !held.Task.IsCompleted)
+            {
+                held.SetResult();
+                owner.Pause();
+                await release.Task;
+            }
+
+            return true;
+        };
+        (string text, Turn turn) = await cluster.Run(Request(session, "one"));
+        Assert.True(held.Task.IsCompleted);
+        Assert.Equal((expected, expected, 1), (text, turn.Text, turn.Index));
+        release.SetResult();
+        await GoOn(cluster, store, session, turn, owner);
+    }
+
+    /// <summary>The stopped owner goes on, and what it has to write is refused, as is any write by the epoch that it knows.</summary>
+    private static async Task GoOn(TestCluster cluster, StoreProbe store, string session, Turn turn, SiloProcess owner)
+    {
+        Assert.NotEqual(owner.Name, turn.Provenance.Node);
+        SessionRecord record = await store.Load(session);
+        TurnRecord committed = Assert.Single(record.Turns);
+        Assert.False(await store.Sessions.Commit(StoreProbe.Key(session), record.Epoch - 1, committed));
+        Assert.False(await store.Sessions.Accept(StoreProbe.Key(session), record.Epoch - 1, committed.Accepted, []));
+
+        // It comes to its commit, or has been told before that it is dead, and ends.
         owner.Continue();
         await Eventually(() => owner.HasExited || owner.Output.Contains("A turn ended with RefusedException", StringComparison.Ordinal));
         (_, Turn next) = await cluster.Run(Request(session, "two"));
         Assert.Equal(2, next.Index);
-        IReadOnlyList<TurnRecord> turns = (await store.Load(session)).Turns;
-        Assert.Equal([("one", turn.Provenance.Node), ("two", next.Provenance.Node)], turns.Select(t => (t.Turn.TurnId, t.Turn.Provenance.Node)));
-        Assert.True(owner.Output.Contains("A turn ended with RefusedException", StringComparison.Ordinal), owner.Output);
+        record = await store.Load(session);
+        Assert.Equal(
+            [("one", turn.Provenance.Node), ("two", next.Provenance.Node)], record.Turns.Select(t => (t.Turn.TurnId, t.Turn.Provenance.Node)));
+        Assert.Equal((2L, null), (record.Epoch, record.Pending));
     }
 
     private static async Task Eventually(Func<bool> happened)
@@ -51,7 +95,7 @@ public sealed class TwoOwnersTests
     private static GenerateRequest Request(string session, string id)
     {
         GenerateRequest request = Album.Turn(session, id, "Tell me about a boot.", pictures: false);
-        request.Sampling = new SamplingOptions { MaxTokens = 500, Temperature = 2, RepetitionPenalty = 10, Seed = 7 };
+        request.Sampling = Album.AtRandom(500);
         return request;
     }
 }

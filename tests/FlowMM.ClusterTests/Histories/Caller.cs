@@ -50,7 +50,16 @@ internal sealed class Caller(TestCluster cluster, History history, int number, i
             using AsyncServerStreamingCall<GenerateResponse> call = cluster.Client.Generate(request);
             await foreach (GenerateResponse response in call.ResponseStream.ReadAllAsync())
             {
-                text = response.Delta is { } delta ? text[..(int)delta.Offset] + delta.Text : text;
+                if (response.Delta is { } delta)
+                {
+                    if (delta.Offset != text.Length)
+                    {
+                        history.Add(new Misplaced(session, id, delta.Offset, text.Length));
+                    }
+
+                    text += delta.Text;
+                }
+
                 turn = response.Finished?.Turn ?? turn;
             }
         });

@@ -21,21 +21,27 @@ internal enum Fault
 /// <summary>Conversations on a cluster in which things go wrong, one after the other, in an order that a seed gives.</summary>
 internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
 {
+    private static readonly TimeSpan Extension = TimeSpan.FromMinutes(2);
+    private static readonly int Kinds = Enum.GetValues<Fault>().Length;
     private readonly Random _random = new(seed);
     private readonly Queue<Fault> _next = [];
 
     public History History { get; } = new();
 
+    /// <summary>Faults that were done, in order.</summary>
     public List<Fault> Faults { get; } = [];
 
-    /// <summary>Runs for a time, mends what is broken, lets each caller come to the end of its turn, and stops every silo.</summary>
+    /// <summary>
+    /// Runs for a time, and up to two minutes more until every kind of fault has happened and as many turns were told as there are callers; then mends what is broken,
+    /// lets each caller come to the end of its turn, and stops every silo.
+    /// </summary>
     public async Task Run(TimeSpan length, int callers)
     {
         using CancellationTokenSource enough = new();
         Caller[] all = [.. Enumerable.Range(0, callers).Select(i => new Caller(cluster, History, i, seed))];
         Task running = Task.WhenAll(all.Select(c => c.Run(enough.Token)));
         DateTime end = DateTime.UtcNow + length;
-        while (DateTime.UtcNow < end && !running.IsCompleted)
+        while (!running.IsCompleted && (DateTime.UtcNow < end || (DateTime.UtcNow < end + Extension && !Enough(callers))))
         {
             await Task.Delay(_random.Next(300, 1500));
             await Do(Next());
@@ -44,11 +50,13 @@ internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
         await Mend();
         await enough.CancelAsync();
         await running;
-        foreach (SiloProcess silo in cluster.Processes.ToArray())
+        foreach (SiloProcess silo in cluster.Processes)
         {
             cluster.KillProcess(silo.Name);
         }
     }
+
+    private bool Enough(int callers) => Faults.Distinct().Count() == Kinds && History.Events.OfType<Acknowledged>().Count() >= callers;
 
     /// <summary>The faults in a random order, all of them before one comes again.</summary>
     private Fault Next()
@@ -65,8 +73,8 @@ internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
 
     private async Task Do(Fault fault)
     {
-        Faults.Add(fault);
-        SiloProcess silo = cluster.Processes[_random.Next(cluster.Processes.Count)];
+        IReadOnlyList<SiloProcess> silos = cluster.Processes;
+        SiloProcess silo = silos[_random.Next(silos.Count)];
         switch (fault)
         {
             case Fault.Kill:
@@ -92,13 +100,14 @@ internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
                 break;
         }
 
+        Faults.Add(fault);
         await Mend();
     }
 
     /// <summary>A silo that stood still too long has been told that it is dead, and has left.</summary>
     private async Task Mend()
     {
-        foreach (SiloProcess gone in cluster.Processes.Where(p => p.HasExited).ToArray())
+        foreach (SiloProcess gone in cluster.Processes.Where(p => p.HasExited))
         {
             await cluster.Replace(gone.Name);
         }

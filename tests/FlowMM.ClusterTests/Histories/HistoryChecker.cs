@@ -2,7 +2,7 @@ namespace FlowMM.ClusterTests.Histories;
 
 /// <summary>
 /// Holds what is stored against what callers were told: committed turns are linear, each one was asked for, each acknowledged one is there with the text that was
-/// streamed, and the order of the store is the order in which callers saw it happen.
+/// streamed without a gap, and the order of the store is the order in which callers saw it happen.
 /// </summary>
 internal static class HistoryChecker
 {
@@ -13,6 +13,7 @@ internal static class HistoryChecker
     [
         .. stored.SelectMany(s => Linear(s.Key, s.Value)),
         .. stored.SelectMany(s => AskedFor(s.Key, s.Value, events)),
+        .. events.OfType<Misplaced>().Select(m => $"{m.Session}: turn {m.Turn} streamed text at {m.Offset} to a caller that had {m.Had}."),
         .. events.OfType<Acknowledged>().SelectMany(a => Present(a, stored)),
         .. stored.SelectMany(s => InOrder(s.Key, s.Value, events)),
         .. events.OfType<Forked>().SelectMany(f => Copied(f, stored)),

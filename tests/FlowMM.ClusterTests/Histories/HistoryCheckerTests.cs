@@ -62,6 +62,13 @@ public sealed class HistoryCheckerTests
         Assert.Contains("b: turn 1 streamed other text", Check(events, Stored()).Single(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Check_StreamWithAGapOrTwice_IsFound()
+    {
+        HistoryEvent[] events = [.. Events, new Misplaced("b", "1", 5, 4)];
+        Assert.Equal("b: turn 1 streamed text at 5 to a caller that had 4.", Check(events, Stored()).Single());
+    }
+
     private static void Finds(string words, string session, IReadOnlyList<StoredTurn> turns)
     {
         var stored = Stored();

@@ -15,6 +15,13 @@ internal sealed record Invoked(string Session, string Turn) : HistoryEvent(Sessi
 /// <param name="Text">The text of the final event.</param>
 internal sealed record Acknowledged(string Session, string Turn, int Index, string Streamed, string Text) : HistoryEvent(Session);
 
+/// <summary>A piece of a turn's text came that does not follow what the caller has.</summary>
+/// <param name="Session">The session.</param>
+/// <param name="Turn">The turn.</param>
+/// <param name="Offset">Where the piece begins.</param>
+/// <param name="Had">Characters that the caller has.</param>
+internal sealed record Misplaced(string Session, string Turn, long Offset, int Had) : HistoryEvent(Session);
+
 /// <summary>A copy was acknowledged: it begins with the first turns of the session.</summary>
 internal sealed record Forked(string Session, string Copy, int Turns) : HistoryEvent(Session);
 

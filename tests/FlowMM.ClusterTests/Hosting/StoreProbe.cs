@@ -91,8 +91,20 @@ internal sealed class StoreProbe : IDisposable
     /// <summary>Every session that has a head.</summary>
     public string[] SessionIds() => [.. AllKeys().Where(k => k.EndsWith(":head", StringComparison.Ordinal)).Select(k => k[(k.IndexOf('/', StringComparison.Ordinal) + 1)..k.IndexOf('}', StringComparison.Ordinal)])];
 
-    /// <summary>Every key of the product but the sweep's turn.</summary>
+    /// <summary>Every key of sessions and blobs: not the index, the nodes' reports, the sweep's turn and the membership.</summary>
     public string[] AllKeys() => [.. Redis.GetServers()[0].Keys(pattern: "flowmm:{*", pageSize: 1000).Select(k => k.ToString()).Order()];
+
+    /// <summary>What the indices of all tenants hold, tenant/session, in order.</summary>
+    public async Task<string[]> Indexed()
+    {
+        List<string> found = [];
+        foreach (string key in Redis.GetServers()[0].Keys(pattern: SessionIndex.Pattern).Select(k => k.ToString()))
+        {
+            found.AddRange((await Database.SortedSetRangeByRankAsync(key)).Select(s => $"{SessionIndex.TenantOf(key)}/{s}"));
+        }
+
+        return [.. found.Order(StringComparer.Ordinal)];
+    }
 
     public void Dispose()
     {

@@ -35,8 +35,17 @@ public sealed class TestCluster : IAsyncDisposable
 
     public IReadOnlyList<IHost> Silos => _silos;
 
-    /// <summary>Silos that are processes of their own.</summary>
-    public IReadOnlyList<SiloProcess> Processes => _processes;
+    /// <summary>Silos that are processes of their own, as they are now: others may be killed and added while the list is read.</summary>
+    public IReadOnlyList<SiloProcess> Processes
+    {
+        get
+        {
+            lock (_processes)
+            {
+                return [.. _processes];
+            }
+        }
+    }
 
     public InferenceService.InferenceServiceClient Client { get; private set; } = null!;
 
@@ -130,7 +139,7 @@ public sealed class TestCluster : IAsyncDisposable
             {
                 await Client.GetSessionAsync(new() { SessionId = session }, deadline: DateTime.UtcNow.AddSeconds(5));
                 string owner = await OwnerOf(session);
-                return _processes.Any(p => p.Name == owner) ? owner : throw new InvalidOperationException($"{owner} is dead.");
+                return Processes.Any(p => p.Name == owner) ? owner : throw new InvalidOperationException($"{owner} is dead.");
             }
             catch (Exception error) when (attempt < 200 && error is RpcException or InvalidOperationException or OrleansException or TimeoutException)
             {
@@ -139,7 +148,7 @@ public sealed class TestCluster : IAsyncDisposable
         }
     }
 
-    public SiloProcess Process(string name) => _processes.Single(p => p.Name == name);
+    public SiloProcess Process(string name) => Processes.Single(p => p.Name == name);
 
     /// <summary>Kills a silo by its name.</summary>
     public void KillProcess(string name)
@@ -229,7 +238,7 @@ public sealed class TestCluster : IAsyncDisposable
             silo.Dispose();
         }
 
-        foreach (SiloProcess silo in _processes)
+        foreach (SiloProcess silo in Processes)
         {
             silo.Dispose();
         }

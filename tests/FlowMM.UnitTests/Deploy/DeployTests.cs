@@ -1,5 +1,10 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using FlowMM.Engine;
+using FlowMM.Gateway.Hosting;
+using FlowMM.Gateway.Streams;
+using FlowMM.Silo.Hosting;
+using FlowMM.Silo.Migration;
 using FlowMM.UnitTests.Testing;
 using NJsonSchema;
 using Xunit;
@@ -12,6 +17,20 @@ namespace FlowMM.UnitTests.Deploy;
 public sealed partial class DeployTests
 {
     private static readonly string Chart = Path.Combine(Repository.Root, "helm", "flowmm");
+
+    // As SiloHosting and GatewayHosting bind them.
+    private static readonly Dictionary<string, Type> Sections = new()
+    {
+        ["FlowMM:Silo"] = typeof(SiloSettings),
+        ["FlowMM:Model"] = typeof(ModelSettings),
+        ["FlowMM:Engine"] = typeof(EngineOptions),
+        ["FlowMM:Defaults"] = typeof(DefaultSettings),
+        ["FlowMM:Store"] = typeof(StoreSettings),
+        ["FlowMM:Snapshots"] = typeof(SnapshotOptions),
+        ["FlowMM:Handover"] = typeof(HandoverOptions),
+        [GatewayOptions.Section] = typeof(GatewayOptions),
+        [FailoverOptions.Section] = typeof(FailoverOptions),
+    };
 
     [Fact]
     public async Task Values_OfTheChart_FitTheirSchema() => Assert.Empty((await Schema()).Validate(Json(Values())));
@@ -62,9 +81,27 @@ public sealed partial class DeployTests
         }
 
         string grace = compose["x-silo"]["stop_grace_period"].ToString();
-        Assert.True(int.Parse(grace.TrimEnd('s'), CultureInfo.InvariantCulture) > 30, "longer than a drain takes by default");
+        TimeSpan drain = new HandoverOptions().DrainTimeout;
+        Assert.True(int.Parse(grace.TrimEnd('s'), CultureInfo.InvariantCulture) > drain.TotalSeconds, "longer than a drain takes by default");
         Assert.True(File.Exists(Path.Combine(Repository.Root, compose["x-silo"]["build"]["dockerfile"].ToString())));
     }
+
+    [Fact]
+    public void Settings_NamedByTheChartAndTheComposeFile_AreOptions()
+    {
+        string[] files = [Path.Combine(Repository.Root, "deploy", "compose.yaml"), .. Directory.EnumerateFiles(Path.Combine(Repository.Root, "helm"), "*", SearchOption.AllDirectories)];
+        string[] named = [.. files.SelectMany(f => Setting().Matches(File.ReadAllText(f))).Select(m => m.Value).Distinct()];
+        Assert.Contains("FlowMM__Handover__DrainTimeout", named);
+        Assert.Contains("FlowMM__Gateway__Keys__0__KeySha256", named);
+        Assert.All(named, name => Assert.True(IsOption(name), $"{name} is no setting of a silo or a gateway"));
+    }
+
+    [Theory]
+    [InlineData("FlowMM__Silo__Adress")]
+    [InlineData("FlowMM__Drain__Timeout")]
+    [InlineData("FlowMM__Gateway__Keys__Tenant")]
+    [InlineData("FlowMM__Handover")]
+    public void Settings_ThatAreNone_AreFound(string name) => Assert.False(IsOption(name));
 
     [Fact]
     public void Dockerfiles_WhatTheyCopyAndStart_Exists()
@@ -78,6 +115,30 @@ public sealed partial class DeployTests
             string program = Started().Match(text).Groups[1].Value;
             Assert.Contains($"<AssemblyName>{program}</AssemblyName>", File.ReadAllText(Path.Combine(Repository.Root, project)), StringComparison.Ordinal);
         }
+    }
+
+    /// <summary>Follows a variable's path from the longest section that it begins with to a property of the options that the section is bound to.</summary>
+    private static bool IsOption(string variable)
+    {
+        string setting = variable.Replace("__", ":", StringComparison.Ordinal);
+        if (setting is "FlowMM:Redis" or "FlowMM:ClusterId")
+        {
+            return true;
+        }
+
+        if (Sections.Keys.Where(s => setting.StartsWith(s + ":", StringComparison.Ordinal)).MaxBy(s => s.Length) is not string section)
+        {
+            return false;
+        }
+
+        Type? at = Sections[section];
+        foreach (string step in setting[(section.Length + 1)..].Split(':'))
+        {
+            bool list = at is { IsGenericType: true } && at.GetGenericTypeDefinition() == typeof(IList<>);
+            at = !list ? at?.GetProperty(step)?.PropertyType : int.TryParse(step, out _) ? at!.GetGenericArguments()[0] : null;
+        }
+
+        return at is not null;
     }
 
     private static string Values() => File.ReadAllText(Path.Combine(Chart, "values.yaml"));
@@ -113,6 +174,9 @@ public sealed partial class DeployTests
 
         return true;
     }
+
+    [GeneratedRegex("FlowMM__[A-Za-z0-9_]+")]
+    private static partial Regex Setting();
 
     [GeneratedRegex(@"\.Values\.([A-Za-z.]+)")]
     private static partial Regex Named();

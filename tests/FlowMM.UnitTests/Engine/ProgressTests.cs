@@ -13,6 +13,9 @@ public sealed class ProgressTests
 {
     private const int Answer = 40;
     private const int LongAnswer = 110;
+
+    // The engine does not wait for who reads: one that reads late still finds such an answer running.
+    private const int LastingAnswer = 250;
     private static readonly Lazy<ChatModel> Tensors = new(() => ChatModel.Load(TinyModel.Directory, new LoadSettings { Kernels = new KernelOptions { Enabled = false } }));
 
     [Theory]
@@ -90,7 +93,7 @@ public sealed class ProgressTests
     [Fact]
     public async Task Generate_CancelledBeforeItIsWhereItWas_KeepsWhatWasSaid()
     {
-        TurnInput turn = Turn(1.5, merged: false);
+        TurnInput turn = LastingTurn(merged: false);
         using InferenceEngine engine = Start(TinyModel.Model);
         (_, EndEvent whole, _) = await Run(engine, turn);
         using CancellationTokenSource cancelled = new();
@@ -103,7 +106,7 @@ public sealed class ProgressTests
 
         Assert.Equal(FinishReason.Cancelled, end!.Reason);
         Assert.Equal(whole.Ids.Take(end.Ids.Count), end.Ids);
-        Assert.InRange(end.Ids.Count, 20, Answer - 1);
+        Assert.InRange(end.Ids.Count, 20, LastingAnswer - 1);
     }
 
     [Theory]
@@ -113,20 +116,16 @@ public sealed class ProgressTests
     public async Task Freeze_AtAnyToken_GoesOnElsewhereBitForBit(bool kernels, bool merged)
     {
         ChatModel model = kernels ? TinyModel.Model : Tensors.Value;
-        TurnInput turn = Turn(1.5, merged);
+        TurnInput turn = LastingTurn(merged);
         using InferenceEngine straight = Start(model);
         (string text, EndEvent whole, _) = await Run(straight, turn);
-        foreach (int wait in (int[])[0, 17, whole.Ids.Count - 2])
+        Assert.Equal(LastingAnswer, whole.Ids.Count);
+        int inItsMiddle = 0;
+        foreach (int wait in (int[])[0, 17, LastingAnswer - 2])
         {
             using InferenceEngine one = Start(model);
-
-            // The engine does not wait for who reads: what was too late is tried again a little earlier.
-            FrozenEvent? frozen = null;
-            for (int at = wait; frozen is null; at = Math.Max(0, at - 4))
-            {
-                frozen = await FreezeAfter(one, turn, at);
-            }
-
+            FrozenEvent frozen = await FreezeAbout(one, turn, wait);
+            inItsMiddle += frozen is { Progress.Ids.Count: > 0, Image: not null } ? 1 : 0;
             Assert.Equal(whole.Ids.Take(frozen.Progress.Ids.Count), frozen.Progress.Ids);
             await one.CheckIntegrity(TestContext.Current.CancellationToken);
 
@@ -139,30 +138,28 @@ public sealed class ProgressTests
             }
 
             (string again, EndEvent end, int tokens) = await Run(other, turn with { Progress = frozen.Progress });
-            foreach (EndEvent resumed in (EndEvent[])[here, end])
-            {
-                Assert.Equal(whole.Ids, resumed.Ids);
-                Assert.Equal(Scores(whole), Scores(resumed));
-                Assert.Equal((whole.Reason, whole.Compression?.BytesAfter), (resumed.Reason, resumed.Compression?.BytesAfter));
-            }
-
+            Same(whole, here);
+            Same(whole, end);
             Assert.Equal((text, whole.Ids.Count), (again, tokens));
             Assert.Equal((whole.Usage.PromptTokens, whole.Usage.CompletionTokens), (end.Usage.PromptTokens, end.Usage.CompletionTokens));
             Assert.Equal(frozen.Image is null ? CacheSource.New : CacheSource.Migrated, end.Provenance.Source);
             Assert.InRange(frozen.Progress.Ids.Count == 0 ? 0 : other.Steps, 0, whole.Ids.Count - frozen.Progress.Ids.Count + 4);
             await other.CheckIntegrity(TestContext.Current.CancellationToken);
         }
+
+        Assert.True(inItsMiddle > 0, "No turn was frozen between its first token and its last.");
     }
 
     [Fact]
     public async Task Freeze_AgainAndAgainThroughAStopText_StopsWhereItWould()
     {
-        TurnInput turn = Turn(1.5, merged: false);
+        TurnInput turn = LastingTurn(merged: false);
         using InferenceEngine engine = Start(TinyModel.Model);
         (string text, _, _) = await Run(engine, turn);
         string stop = text[^20..^12];
         turn = turn with { Sampling = turn.Sampling with { Stop = [stop] } };
         (string straight, EndEvent whole, _) = await Run(engine, turn);
+        Assert.InRange(whole.Ids.Count, LastingAnswer / 2, LastingAnswer);
         HashSet<int> boundaries = [];
         TurnProgress progress = TurnProgress.None;
         for (bool ended = false; !ended;)
@@ -190,7 +187,7 @@ public sealed class ProgressTests
             }
         }
 
-        Assert.True(boundaries.Count > 0, "The turn was never frozen.");
+        Assert.True(boundaries.Count > 1, $"The turn was frozen at {boundaries.Count} places.");
     }
 
     [Fact]
@@ -200,12 +197,34 @@ public sealed class ProgressTests
         Assert.False(await engine.Freeze("nobody", TestContext.Current.CancellationToken));
     }
 
+    private static void Same(EndEvent whole, EndEvent resumed)
+    {
+        Assert.Equal(whole.Ids, resumed.Ids);
+        Assert.Equal(Scores(whole), Scores(resumed));
+        Assert.Equal((whole.Reason, whole.Compression?.BytesAfter), (resumed.Reason, resumed.Compression?.BytesAfter));
+    }
+
+    /// <summary>Freezes a turn after so many tokens; what was too late is tried again a tenth of the answer earlier.</summary>
+    private static async Task<FrozenEvent> FreezeAbout(InferenceEngine engine, TurnInput turn, int tokens)
+    {
+        for (int attempt = 0; attempt < 20; attempt++)
+        {
+            if (await FreezeAfter(engine, turn, Math.Max(0, tokens - (attempt * LastingAnswer / 10))) is FrozenEvent frozen)
+            {
+                return frozen;
+            }
+        }
+
+        throw new InvalidOperationException("The turn ended before it was frozen, each of twenty times.");
+    }
+
     private static async Task<FrozenEvent?> FreezeAfter(InferenceEngine engine, TurnInput turn, int tokens)
     {
         await using IAsyncEnumerator<EngineEvent> events = engine.Generate(turn, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
         ValueTask<bool> next = events.MoveNextAsync();
         while (tokens == 0 && !next.IsCompleted && !await engine.Freeze(turn.Session, TestContext.Current.CancellationToken))
         {
+            await Task.Delay(1, TestContext.Current.CancellationToken);
         }
 
         for (; await next; next = events.MoveNextAsync())
@@ -226,6 +245,13 @@ public sealed class ProgressTests
 
     private static InferenceEngine Start(ChatModel model) => new(
         model, new EngineOptions { CacheBytes = 1 << 26, PrefillChunk = 64 }, NullLogger<InferenceEngine>.Instance);
+
+    // Of the seeds, these do not draw the end early.
+    private static TurnInput LastingTurn(bool merged)
+    {
+        TurnInput turn = Turn(1.5, merged);
+        return turn with { Sampling = turn.Sampling with { MaxTokens = LastingAnswer, Seed = merged ? 11UL : 12UL } };
+    }
 
     private static TurnInput Turn(double temperature, bool merged, int? logprobs = 2)
     {
