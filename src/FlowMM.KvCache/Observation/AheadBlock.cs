@@ -11,8 +11,6 @@ internal sealed unsafe class AheadBlock : IDisposable
     /// <summary>Rows of a block.</summary>
     internal const int Rows = 32;
 
-    // Neighbouring rows ask alike: two heads a row say what all say. Measured: KL the same with 2 of 3.
-    private const int MostTurns = 2;
     private const int Tile = 32;
     private const int Panel = TileKernels.Columns;
     private const int Lanes = RowKernels.Lanes;
@@ -22,7 +20,7 @@ internal sealed unsafe class AheadBlock : IDisposable
     private readonly AheadWindow _window;
     private readonly AheadQueries _queries;
     private readonly AlignedFloats _memory;
-    private readonly (int Group, int Turns, int Reach, int Length, int Width) _shape;
+    private readonly (int Group, int Reach, int Length, int Width) _shape;
     private readonly float* _rows;
     private readonly float* _exps;
     private readonly float* _outputs;
@@ -33,7 +31,7 @@ internal sealed unsafe class AheadBlock : IDisposable
     internal AheadBlock(AheadWindow window, AheadQueries queries, (int Group, int Reach, int Length) shape)
     {
         (_window, _queries) = (window, queries);
-        _shape = (shape.Group, Turns(shape.Group), shape.Reach, shape.Length, window.Width);
+        _shape = (shape.Group, shape.Reach, shape.Length, window.Width);
         long most = Tokens(shape.Reach);
         _memory = new AlignedFloats(Tile * ((2 * window.Width) + (2 * most) + Lanes));
         _rows = _memory.Data;
@@ -42,9 +40,6 @@ internal sealed unsafe class AheadBlock : IDisposable
         _products = _outputs + (Tile * window.Width);
         _sinks = _products + (Tile * most);
     }
-
-    /// <summary>Query heads of a KV head that a row brings, in turns: row n the heads n m, ... n m + m - 1 of its group, counted round.</summary>
-    internal static int Turns(int group) => Math.Min(group, MostTurns);
 
     /// <summary>Most tokens, in whole panels, that the rows of a block see beside the sinks.</summary>
     internal static int Tokens(int reach) => Rows + (2 * ((reach + Panel - 1) / Panel * Panel));
@@ -65,9 +60,9 @@ internal sealed unsafe class AheadBlock : IDisposable
         int tokens = Math.Min(_shape.Length, first + rows + _shape.Reach) - start;
         Span span = new(head, first, start, (tokens + Panel - 1) / Panel * Panel);
         new Span<float>(sums, Tokens(_shape.Reach)).Clear();
-        for (int query = 0; query < rows * _shape.Turns; query += Tile)
+        for (int query = 0; query < rows * _shape.Group; query += Tile)
         {
-            int count = Math.Min(Tile, (rows * _shape.Turns) - query);
+            int count = Math.Min(Tile, (rows * _shape.Group) - query);
             Gather(span, query, count);
             Multiply(span, count);
             for (int i = 0; i < count; i++)
@@ -80,7 +75,7 @@ internal sealed unsafe class AheadBlock : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
 
-    private int Row(Span span, int query) => span.First + (query / _shape.Turns);
+    private int Row(Span span, int query) => span.First + (query / _shape.Group);
 
     /// <summary>Queries over the root of D, and zeros up to a whole tile of the kernel.</summary>
     private void Gather(Span span, int query, int count)
@@ -89,9 +84,7 @@ internal sealed unsafe class AheadBlock : IDisposable
         new Span<float>(_rows, Tile * _shape.Width).Clear();
         for (int i = 0; i < count; i++)
         {
-            int row = Row(span, query + i);
-            int head = ((row * _shape.Turns) + ((query + i) % _shape.Turns)) % _shape.Group;
-            float* from = _queries.At(row, (span.Head * _shape.Group) + head);
+            float* from = _queries.At(Row(span, query + i), (span.Head * _shape.Group) + ((query + i) % _shape.Group));
             for (int d = 0; d < _queries.Width; d++)
             {
                 _rows[(i * _shape.Width) + d] = from[d] * scale;

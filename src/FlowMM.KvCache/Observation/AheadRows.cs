@@ -85,7 +85,7 @@ internal sealed unsafe class AheadRows : IDisposable
             double[] squares = _squares[item / blocks];
             for (int n = 0; n < tokens && start + n < _length; n++)
             {
-                squares[start + n] += sums.Data[((long)item * tokens) + n] / ((double)_length * AheadBlock.Turns(_group));
+                squares[start + n] += sums.Data[((long)item * tokens) + n] / ((double)_length * _group);
             }
         }
     }
