@@ -135,13 +135,16 @@ internal sealed partial class StoreSweeper(
         return swept;
     }
 
-    /// <summary>Parts without a note that would stay for ever; those of a snapshot that is being written go by themselves.</summary>
+    /// <summary>
+    /// Parts without a note that would stay for ever, or for a snapshot's whole life because a release was cut off after it took the note. Those of a
+    /// snapshot that is being written go by themselves: they never live longer than an orphan may.
+    /// </summary>
     private async Task<int> SweepParts(BlobName blob)
     {
         int swept = 0;
         foreach (RedisKey part in blob.AllParts)
         {
-            if (await Database.KeyTimeToLiveAsync(part) is null)
+            if (!(await Database.KeyTimeToLiveAsync(part) <= _settings.OrphanAge))
             {
                 ITransaction delete = Database.CreateTransaction();
                 delete.AddCondition(Condition.KeyNotExists(blob.Refs));

@@ -111,6 +111,21 @@ public sealed class SnapshotStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Sweep_AfterADeathInTheMiddleOfARelease_TakesTheBytes()
+    {
+        await Create(Key);
+        string[] whole = _store.AllKeys();
+        BlobName blob = BlobName.Chunks("default", Guid.NewGuid(), 2);
+        await _store.Blobs.Put(blob, 0, new byte[10], CancellationToken.None);
+        await _store.Blobs.Put(blob, 1, new byte[10], CancellationToken.None);
+        Assert.True(await _store.Blobs.Keep(blob, Key.Session, TimeSpan.FromDays(7)));
+        await _store.Database.SortedSetRemoveAsync(blob.Refs, Key.Session);
+        await Task.Delay(2100);
+        await _store.Sweep();
+        Assert.Equal(whole, _store.AllKeys());
+    }
+
+    [Fact]
     public async Task Sweep_YoungBytes_AreLeftToTheirWriter()
     {
         await Create(Key);

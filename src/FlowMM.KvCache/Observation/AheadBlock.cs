@@ -80,15 +80,12 @@ internal sealed unsafe class AheadBlock : IDisposable
     /// <summary>Queries over the root of D, and zeros up to a whole tile of the kernel.</summary>
     private void Gather(Span span, int query, int count)
     {
-        float scale = (float)(1 / Math.Sqrt(_queries.Width));
+        float root = (float)Math.Sqrt(_queries.Width);
         new Span<float>(_rows, Tile * _shape.Width).Clear();
         for (int i = 0; i < count; i++)
         {
             float* from = _queries.At(Row(span, query + i), (span.Head * _shape.Group) + ((query + i) % _shape.Group));
-            for (int d = 0; d < _queries.Width; d++)
-            {
-                _rows[(i * _shape.Width) + d] = from[d] * scale;
-            }
+            RowKernels.Divide(from, root, _rows + (i * _shape.Width), _queries.Width);
         }
 
         int padded = TileKernels.Padded(count);
