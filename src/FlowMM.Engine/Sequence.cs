@@ -196,9 +196,9 @@ internal sealed class Sequence
     /// <param name="image">The session's cache.</param>
     public void Freeze(SessionImage? image)
     {
-        // Tokens that were to be said again are not lost by it.
+        // Tokens that were to be said again are not lost by it, nor what a turn came with that has not begun here.
         int[] ids = [.. _answer, .. Input.Progress.Ids.Skip(_answer.Count)];
-        TurnState state = new()
+        TurnState state = Resident is null && Input.Progress.State is { } before ? before with { Elapsed = Elapsed } : new()
         {
             Held = Math.Max(0, (image?.Tokens ?? 0) - Wanted.Length),
             Scores = [.. _scores],

@@ -1,5 +1,6 @@
 using FlowMM.Abstractions;
 using FlowMM.Engine;
+using FlowMM.KvCache;
 using FlowMM.Model;
 using FlowMM.UnitTests.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -191,6 +192,64 @@ public sealed class ProgressTests
         }
 
         Assert.True(boundaries.Count > 0, "The turn was never frozen.");
+    }
+
+    [Fact]
+    public async Task Freeze_BeforeItWentOn_LosesNothingThatItCameWith()
+    {
+        TurnInput turn = Turn(1.5, merged: true);
+        using InferenceEngine one = Start(TinyModel.Model);
+        (_, EndEvent whole, _) = await Run(one, turn);
+        FrozenEvent first = (await FreezeAfter(one, turn, 17))!;
+        using InferenceEngine full = new(
+            TinyModel.Model, new EngineOptions { CacheBytes = 1 << 26, PrefillChunk = 64, MaxRunning = 1 }, NullLogger<InferenceEngine>.Instance);
+
+        // The only place is taken: the turn waits, and is frozen as it came.
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        await using IAsyncEnumerator<EngineEvent> other = full.Generate(
+            turn with { Session = "other", Sampling = turn.Sampling with { MaxTokens = 2000 } }, over.Token).GetAsyncEnumerator(TestContext.Current.CancellationToken);
+        await other.MoveNextAsync();
+        Assert.True(await full.Receive(turn.Session, first.Image!, new CacheArrival(CacheSource.Migrated, 7, 1), TestContext.Current.CancellationToken));
+        FrozenEvent again = (await FreezeAfter(full, turn with { Progress = first.Progress }, 0))!;
+        over.Cancel();
+        Assert.Equal(first.Progress.Ids, again.Progress.Ids);
+        Assert.Equal(first.Progress.State!.Scores, again.Progress.State!.Scores);
+        using InferenceEngine last = Start(TinyModel.Model);
+        Assert.True(await last.Receive(turn.Session, again.Image!, new CacheArrival(CacheSource.Migrated, 7, 1), TestContext.Current.CancellationToken));
+        (_, EndEvent end, _) = await Run(last, turn with { Progress = again.Progress });
+        Assert.Equal(whole.Ids, end.Ids);
+        Assert.Equal(Scores(whole), Scores(end));
+    }
+
+    [Fact]
+    public async Task Misfit_ProgressOfAPeer_IsFoundBeforeTheEngineGoesOnWithIt()
+    {
+        TurnInput turn = Turn(1.5, merged: true);
+        using InferenceEngine engine = Start(TinyModel.Model);
+        FrozenEvent? frozen = null;
+        for (int at = LongAnswer - 10; frozen is null; at -= 4)
+        {
+            frozen = await FreezeAfter(engine, turn, at);
+        }
+
+        (TurnProgress good, TurnState state) = (frozen.Progress, frozen.Progress.State!);
+        Assert.Null(Misfit(good));
+        Assert.NotNull(Misfit(good with { Ids = [.. good.Ids.Skip(1), TinyModel.Model.Vocabulary] }));
+        Assert.NotNull(Misfit(good with { Ids = [.. Enumerable.Repeat(1, LongAnswer + 1)] }));
+        Assert.NotNull(Misfit(good with { State = state with { Held = good.Ids.Count } }));
+        Assert.NotNull(Misfit(good with { State = state with { Held = -1 } }));
+        Assert.NotNull(Misfit(good with { State = state with { Scores = [.. state.Scores.Take(state.Held)] } }));
+        Assert.NotNull(Misfit(good with { State = state with { Scores = [.. state.Scores.Reverse()] } }));
+        RingRows ring = state.Tail!.Recent[0];
+        foreach (RingRows wrong in (RingRows[])[ring with { Next = ring.Positions.Count }, ring with { Positions = [.. ring.Positions.Skip(1)] }, ring with { Rows = ring.Rows[4..] }])
+        {
+            Assert.NotNull(Misfit(good with { State = state with { Tail = state.Tail with { Recent = [wrong, .. state.Tail.Recent.Skip(1)] } } }));
+        }
+
+        Assert.NotNull(Misfit(good with { State = state with { Tail = state.Tail with { Samples = [.. state.Tail.Samples.Skip(1)] } } }));
+
+        string? Misfit(TurnProgress progress) =>
+            progress.Misfit(TinyModel.Model.CacheShape, TinyModel.Model.Vocabulary, turn.Sampling, turn.Prompt.Merging);
     }
 
     [Fact]
