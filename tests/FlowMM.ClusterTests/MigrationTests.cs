@@ -179,8 +179,8 @@ public sealed class MigrationTests
     }
 
     /// <summary>
-    /// An answer that is long enough to move in the middle of. It is the same whenever and wherever it is computed, but what it is changes with whatever rounds
-    /// otherwise in a later version, and any seed's may end early then: of the seeds from 7 on the first is taken whose answer does not, or the longest.
+    /// An answer that is long enough to move in the middle of. It is the same whenever and wherever it is computed, but another one whenever a version
+    /// merges otherwise, and any seed's may end early then: of the seeds from 7 on the first is taken whose answer does not, or the longest.
     /// </summary>
     private static async Task<(string Session, ulong Seed, string Text)> Straight(TestCluster cluster, int tokens)
     {
