@@ -30,7 +30,15 @@ internal sealed class ClusterNodes(IClusterClient cluster)
         MembershipEntry member = members.FirstOrDefault(m => m.SiloName == node)
             ?? throw new RefusedException(ErrorCode.NotFound, $"There is no node '{node}'.");
         RequestContext.Set(IPlacementDirector.PlacementHintKey, member.SiloAddress);
-        return await cluster.GetGrain<INodeGrain>(node).Drain(bound, cancellationToken);
+        INodeGrain grain = cluster.GetGrain<INodeGrain>(node);
+        await grain.BeginDrain(bound, cancellationToken);
+        Drained? drained;
+        do
+        {
+            drained = await grain.Drained(cancellationToken);
+        }
+        while (drained is null);
+        return drained;
     }
 
     internal static Node Describe(MembershipEntry member, NodeLoad? load)

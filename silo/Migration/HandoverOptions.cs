@@ -23,4 +23,8 @@ public sealed class HandoverOptions
     /// <summary>Sessions that leave side by side, 1 to 256. Default 8.</summary>
     [Range(1, 256, ErrorMessage = "FlowMM:Handover:AtOnce must be 1 to 256.")]
     public int AtOnce { get; set; } = 8;
+
+    /// <summary>Sessions that are taken side by side, 1 to 256; others wait. Each is in memory twice until it is verified. Default 16.</summary>
+    [Range(1, 256, ErrorMessage = "FlowMM:Handover:TakeAtOnce must be 1 to 256.")]
+    public int TakeAtOnce { get; set; } = 16;
 }

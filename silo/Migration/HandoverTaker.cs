@@ -13,11 +13,31 @@ namespace FlowMM.Silo.Migration;
 
 /// <summary>Takes sessions over from other nodes: all is verified before the engine sees it, and the turn waits for its activation.</summary>
 internal sealed class HandoverTaker(
-    ISessionStore store, InferenceEngine engine, ParcelReader reader, Arrivals arrivals, HandoverSettings settings) : HandoverService.HandoverServiceBase
+    ISessionStore store, InferenceEngine engine, ParcelReader reader, Arrivals arrivals, HandoverSettings settings) : HandoverService.HandoverServiceBase, IDisposable
 {
+    // A session that is taken is in memory until it is verified.
+    private readonly SemaphoreSlim _places = new(settings.Options.TakeAtOnce);
+
     public override async Task<TakeResponse> Take(IAsyncStreamReader<TakeRequest> requestStream, ServerCallContext context)
     {
         Authenticate(context.RequestHeaders);
+
+        // The sender is held up meanwhile, until its time has passed.
+        await _places.WaitAsync(context.CancellationToken);
+        try
+        {
+            return await TakeNow(requestStream, context);
+        }
+        finally
+        {
+            _places.Release();
+        }
+    }
+
+    public void Dispose() => _places.Dispose();
+
+    private async Task<TakeResponse> TakeNow(IAsyncStreamReader<TakeRequest> requestStream, ServerCallContext context)
+    {
         (SessionHandover handover, List<ReadOnlyMemory<byte>> chunks) = await Read(requestStream, context.CancellationToken);
         long came = settings.Time.GetTimestamp();
         SessionKey key = new(handover.Tenant, handover.SessionId);
@@ -29,13 +49,15 @@ internal sealed class HandoverTaker(
 
         try
         {
-            TurnProgress? progress = ParcelReader.Progress(handover, chunks);
+            TurnProgress? progress = reader.Progress(handover, chunks, session);
             if (reader.Image(handover, chunks, session, progress) is { } image)
             {
                 CacheArrival arrival = new(CacheSource.Migrated, chunks.Sum(c => (long)c.Length), handover.PausedMs + settings.Time.GetElapsedTime(came).TotalMilliseconds);
                 await Receive(key.ToString(), image, arrival, context.CancellationToken);
             }
 
+            // A sender that gave up goes on with the turn itself: from what it sent, tokens that it says meanwhile would be said otherwise here.
+            context.CancellationToken.ThrowIfCancellationRequested();
             if (progress is not null)
             {
                 arrivals.Add(key, new ArrivedTurn(handover.TurnId, handover.Epoch, progress, handover.PausedMs, came));

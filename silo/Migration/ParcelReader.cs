@@ -45,18 +45,51 @@ internal sealed class ParcelReader(InferenceEngine engine, SnapshotSettings form
     }
 
     /// <summary>The frozen turn's state; null when the session is idle.</summary>
-    /// <exception cref="SnapshotRefusedException">It is damaged.</exception>
-    public static TurnProgress? Progress(SessionHandover handover, IReadOnlyList<ReadOnlyMemory<byte>> chunks)
+    /// <exception cref="SnapshotRefusedException">It is damaged, or not what the accepted turn can have come to on this model.</exception>
+    public TurnProgress? Progress(SessionHandover handover, IReadOnlyList<ReadOnlyMemory<byte>> chunks, SessionRecord session)
     {
-        if (handover.TurnId.Length == 0)
+        if (handover.TurnId.Length == 0 || session.Pending is not { } turn)
         {
             return null;
         }
 
-        byte[] state = [.. chunks.Skip(handover.CacheChunks).SelectMany(c => c.ToArray())];
-        return XxHash3.HashToUInt64(state) == handover.StateChecksum
-            ? JsonSerializer.Deserialize(state, TurnStateJson.Default.TurnProgress)
-            : throw new SnapshotRefusedException(SnapshotRefusal.ChunkDamaged, "The turn's state is damaged.");
+        byte[] state = Whole([.. chunks.Skip(handover.CacheChunks)]);
+        if (XxHash3.HashToUInt64(state) != handover.StateChecksum)
+        {
+            throw new SnapshotRefusedException(SnapshotRefusal.ChunkDamaged, "The turn's state is damaged.");
+        }
+
+        // The engine goes on with it without asking again.
+        TurnProgress progress = Parse(state);
+        return progress.Misfit(engine.Model.CacheShape, engine.Model.Vocabulary, SamplingPlan.From(turn.Sampling), MergingPlan.From(turn.Merging)) is { } misfit
+            ? throw new SnapshotRefusedException(SnapshotRefusal.Malformed, misfit)
+            : progress;
+    }
+
+    private static TurnProgress Parse(byte[] state)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(state, TurnStateJson.Default.TurnProgress)
+                ?? throw new SnapshotRefusedException(SnapshotRefusal.Malformed, "The turn's state is empty.");
+        }
+        catch (JsonException malformed)
+        {
+            throw new SnapshotRefusedException(SnapshotRefusal.Malformed, $"The turn's state cannot be read: {malformed.Message}");
+        }
+    }
+
+    private static byte[] Whole(ReadOnlyMemory<byte>[] chunks)
+    {
+        byte[] whole = new byte[chunks.Sum(c => c.Length)];
+        int at = 0;
+        foreach (ReadOnlyMemory<byte> chunk in chunks)
+        {
+            chunk.CopyTo(whole.AsMemory(at));
+            at += chunk.Length;
+        }
+
+        return whole;
     }
 
     /// <summary>What the cache may have been fed.</summary>

@@ -41,9 +41,9 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
         {
             byte[] state = JsonSerializer.SerializeToUtf8Bytes(progress, TurnStateJson.Default.TurnProgress);
             handover.StateChecksum = XxHash3.HashToUInt64(state);
-            foreach (byte[] chunk in state.Chunk(format.ChunkBytes))
+            for (int at = 0; at < state.Length; at += format.ChunkBytes)
             {
-                yield return new() { Chunk = UnsafeByteOperations.UnsafeWrap(chunk) };
+                yield return new() { Chunk = UnsafeByteOperations.UnsafeWrap(state.AsMemory(at, Math.Min(format.ChunkBytes, state.Length - at))) };
             }
         }
 
@@ -53,11 +53,8 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
 
     private SnapshotOwner Owner(LeavingSession leaving) => SessionHistory.Owner(leaving.Key, engine.Model.Digest, leaving.Session.Turns);
 
-    private SnapshotStamp Stamp(LeavingSession leaving)
-    {
-        MergingOptions merging = (leaving.Turn ?? leaving.Session.Turns[^1].Accepted).Merging;
-        return new(leaving.Session.Turns.Count, leaving.Session.Epoch, JsonSerializer.Serialize(merging, RecordJson.Default.MergingOptions), time.GetUtcNow());
-    }
+    private SnapshotStamp Stamp(LeavingSession leaving) =>
+        SessionHistory.Stamp(leaving.Session.Turns.Count, leaving.Turn ?? leaving.Session.Turns[^1].Accepted, leaving.Session.Epoch, time.GetUtcNow());
 }
 
 /// <summary>A session that leaves this node.</summary>

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using FlowMM.Abstractions;
 using FlowMM.Handover.V1;
 using FlowMM.Silo.Placement;
@@ -13,7 +12,8 @@ namespace FlowMM.Silo.Migration;
 internal sealed partial class SessionMover(
     LoadBoard board, IClusterMembershipService members, ILocalSiloDetails self, ParcelWriter writer, HandoverSettings settings, ILogger<SessionMover> logger) : IDisposable
 {
-    private readonly ConcurrentDictionary<string, GrpcChannel> _channels = [];
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, Line> _lines = [];
 
     /// <summary>True when there is a node that sessions can go to.</summary>
     public bool HasOthers => Others().Length > 0;
@@ -48,14 +48,15 @@ internal sealed partial class SessionMover(
     /// <exception cref="RefusedException">It did not come there; it is still here.</exception>
     public async Task<long> Send(LeavingSession leaving, ClusterMember target)
     {
+        Line? line = null;
         try
         {
             string address = Load(target.SiloAddress)?.Handover is { Length: > 0 } known
                 ? known
                 : throw new RefusedException(ErrorCode.Unavailable, $"Node '{target.Name}' has not said where it takes sessions.");
-            GrpcChannel channel = _channels.GetOrAdd(address, a => GrpcChannel.ForAddress(a));
+            line = Take(address);
             Metadata headers = settings.Options.Key.Length == 0 ? [] : new() { { HandoverSettings.KeyHeader, settings.Options.Key } };
-            using AsyncClientStreamingCall<TakeRequest, TakeResponse> call = new HandoverService.HandoverServiceClient(channel).Take(
+            using AsyncClientStreamingCall<TakeRequest, TakeResponse> call = new HandoverService.HandoverServiceClient(line.Channel).Take(
                 headers, settings.Time.GetUtcNow().UtcDateTime + settings.Options.Timeout);
             long bytes = await Stream(call.RequestStream, leaving);
             await call.ResponseAsync;
@@ -66,13 +67,47 @@ internal sealed partial class SessionMover(
             NotSent(error, target.Name, error.StatusCode);
             throw new RefusedException(ErrorCode.Unavailable, $"The session did not come to node '{target.Name}': {error.Status.Detail}");
         }
+        finally
+        {
+            GiveBack(line);
+        }
     }
 
     public void Dispose()
     {
-        foreach (GrpcChannel channel in _channels.Values)
+        foreach (Line line in _lines.Values)
         {
-            channel.Dispose();
+            line.Channel.Dispose();
+        }
+    }
+
+    /// <summary>The line to an address; unused ones to addresses that no node reports any more are closed.</summary>
+    private Line Take(string address)
+    {
+        HashSet<string> reported = [address, .. board.Loads.Select(l => l.Handover)];
+        lock (_gate)
+        {
+            foreach ((string old, Line unused) in _lines.Where(l => l.Value.Sending == 0 && !reported.Contains(l.Key)).ToArray())
+            {
+                _lines.Remove(old);
+                unused.Channel.Dispose();
+            }
+
+            if (!_lines.TryGetValue(address, out Line? line))
+            {
+                _lines[address] = line = new(GrpcChannel.ForAddress(address));
+            }
+
+            line.Sending++;
+            return line;
+        }
+    }
+
+    private void GiveBack(Line? line)
+    {
+        lock (_gate)
+        {
+            _ = line is null ? 0 : line.Sending--;
         }
     }
 
@@ -100,4 +135,12 @@ internal sealed partial class SessionMover(
 
     [LoggerMessage(1, LogLevel.Warning, "A session did not come to node {Node}: {Status}. It stays.")]
     private partial void NotSent(Exception exception, string node, StatusCode status);
+
+    /// <summary>A channel and how many sessions are on it.</summary>
+    private sealed class Line(GrpcChannel channel)
+    {
+        public GrpcChannel Channel { get; } = channel;
+
+        public int Sending { get; set; }
+    }
 }

@@ -7,6 +7,7 @@ namespace FlowMM.Silo.Migration;
 [JsonSourceGenerationOptions(
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     IncludeFields = true,
+    RespectNullableAnnotations = true,
     UseStringEnumConverter = true,
     NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]

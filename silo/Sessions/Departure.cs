@@ -11,10 +11,19 @@ internal sealed class Departure(ClusterMember target)
     /// <summary>Where to.</summary>
     public ClusterMember Target { get; } = target;
 
+    /// <summary>True from when the session is being sent; nobody who waits can call it back then.</summary>
+    public bool Begun { get; set; }
+
     /// <summary>What it came to.</summary>
     public Task<MovedSession> Done => _done.Task;
 
     public void Went(MovedSession moved) => _done.TrySetResult(moved);
 
-    public void Stays(RefusedException refused) => _done.TrySetException(refused);
+    public void Stays(RefusedException refused)
+    {
+        _done.TrySetException(refused);
+
+        // Whoever gave the order may not wait any more.
+        _ = _done.Task.Exception;
+    }
 }

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using FlowMM.Abstractions;
 using FlowMM.Engine;
-using FlowMM.KvCache;
 using FlowMM.Silo.Migration;
 using FlowMM.Silo.Placement;
 using FlowMM.Silo.Snapshots;
@@ -9,7 +8,6 @@ using FlowMM.Silo.Store;
 using Microsoft.Extensions.Logging;
 using Orleans.Concurrency;
 using Orleans.Runtime;
-using Orleans.Runtime.Placement;
 using StackExchange.Redis;
 
 namespace FlowMM.Silo.Sessions;
@@ -22,19 +20,17 @@ namespace FlowMM.Silo.Sessions;
 internal sealed partial class SessionGrain(
     ISessionStore store, InferenceEngine engine, Conversation conversation, SessionContext context) : Grain, ISessionGrain
 {
-    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(2);
-
     private SessionRecord? _session;
     private TurnLog? _running;
-    private Departure? _departure;
+    private SessionDepartures _departures = null!;
     private (string TurnId, Task<double> GoneOn)? _arrived;
-    private bool _left;
     private bool _deleting;
 
     private SessionKey Key => SessionKey.Parse(this.GetPrimaryKeyString());
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
+        _departures = new(new(Key, () => _running, () => _session, MigrateOnIdle, DeactivateOnIdle), engine, context);
         _session = await store.Load(Key);
         context.Moves.Local.Add(Key);
         if (context.Moves.Arrivals.Take(Key, _session) is { } arrived)
@@ -74,7 +70,7 @@ internal sealed partial class SessionGrain(
             CheckSame(pending.TurnId, pending.Digest, digest);
         }
 
-        if (_left)
+        if (_departures.Left)
         {
             throw new RefusedException(ErrorCode.Unavailable, "The session is moving to another node; retry under the same turn id.");
         }
@@ -107,6 +103,11 @@ internal sealed partial class SessionGrain(
     {
         if (_running?.TurnId == turnId)
         {
+            if (_departures.Gone)
+            {
+                throw new RefusedException(ErrorCode.Unavailable, "The session is moving to another node with its turn; try again.");
+            }
+
             _running.Cancellation.Cancel();
             return true;
         }
@@ -146,39 +147,14 @@ internal sealed partial class SessionGrain(
 
     public async Task<MovedSession> Migrate(string node, CancellationToken cancellationToken)
     {
-        SessionRecord session = await Require();
-        Departure departure = _departure ??= new(context.Moves.Mover.Choose(node));
-        while (_running is not null && !await engine.Freeze(Key.ToString(), cancellationToken))
-        {
-            // Its record is being written, or its pictures are decoded, or its end is.
-            await Task.Delay(Moment, context.Time, cancellationToken);
-        }
-
-        // Without a turn that was frozen nobody else takes the departure.
-        if (_running is null && _departure == departure)
-        {
-            await DepartIdle(_session ?? session, cancellationToken);
-        }
-
-        return await departure.Done;
+        await Require();
+        return await _departures.Migrate(node, cancellationToken);
     }
 
     public async Task<double?> GoneOn(string turnId, CancellationToken cancellationToken) =>
         _arrived is { } arrived && arrived.TurnId == turnId ? await arrived.GoneOn.WaitAsync(cancellationToken) : null;
 
-    public async Task<bool> Leave(CancellationToken cancellationToken)
-    {
-        try
-        {
-            // The activation goes along: a call that an old cache of the directory still sends here would begin one here again.
-            await Migrate("", cancellationToken);
-            return true;
-        }
-        catch (RefusedException)
-        {
-            return _running is null && await LeaveByStore(cancellationToken);
-        }
-    }
+    public Task<bool> Leave(CancellationToken cancellationToken) => _departures.Leave(cancellationToken);
 
     public async Task Delete(CancellationToken cancellationToken)
     {
@@ -285,9 +261,7 @@ internal sealed partial class SessionGrain(
         catch (Exception error)
         {
             TurnFailed(context.Logger, error, error.GetType().Name);
-            await GiveUp(session, error);
-            _running = null;
-            log.End(error as RefusedException ?? TurnRunner.Interrupted(turn.Accepted));
+            await GiveUp(turn, log, error);
         }
         finally
         {
@@ -302,8 +276,9 @@ internal sealed partial class SessionGrain(
         TurnOutcome outcome = await context.Runner.Answer(turn, log);
         while (outcome.Frozen is { } frozen)
         {
+            // A cancel that came before it was frozen is acknowledged: the turn ends here.
             LeavingSession leaving = new(Key, turn.Session, turn.Accepted, frozen.Progress, frozen.Image, context.Time.GetTimestamp());
-            if (await Depart(leaving))
+            if (!log.Cancellation.IsCancellationRequested && await _departures.Depart(leaving))
             {
                 return null;
             }
@@ -316,71 +291,27 @@ internal sealed partial class SessionGrain(
     }
 
     /// <summary>Takes the accepted turn back when it can never run or its time passed before it said anything, and reads what the store holds now: another owner may have written.</summary>
-    private async Task GiveUp(SessionRecord session, Exception error)
+    private async Task GiveUp(TurnStart turn, TurnLog log, Exception error)
     {
         try
         {
             if (error is RefusedException { Code: ErrorCode.InvalidArgument or ErrorCode.DeadlineExceeded })
             {
-                await store.Withdraw(Key, session.Epoch);
+                await store.Withdraw(Key, turn.Session.Epoch);
             }
 
             _session = await store.Load(Key);
         }
-        catch (RedisException unreachable)
+        catch (Exception unreachable) when (unreachable is RedisException or TimeoutException)
         {
             // The record stays as it is; the next activation reads it.
             TurnFailed(context.Logger, unreachable, unreachable.GetType().Name);
             DeactivateOnIdle();
         }
-    }
-
-    /// <summary>Nobody takes the session: its next call begins it from the store.</summary>
-    private async Task<bool> LeaveByStore(CancellationToken cancellationToken)
-    {
-        try
+        finally
         {
-            _left = true;
-            await context.Caches.Writer.Settle(Key, _session?.Turns ?? [], _session?.Epoch ?? 0, cancellationToken);
-            await engine.Forget(Key.ToString(), cancellationToken);
-            DeactivateOnIdle();
-            return true;
-        }
-        catch (RefusedException)
-        {
-            _left = false;
-            return false;
-        }
-    }
-
-    /// <summary>An idle session goes with its cache, if it is in memory.</summary>
-    private async Task DepartIdle(SessionRecord session, CancellationToken cancellationToken)
-    {
-        _left = true;
-        (_, SessionImage? image) = session.Turns.Count == 0 ? default : await engine.Capture(Key.ToString(), cancellationToken);
-        await Depart(new LeavingSession(Key, session, null, null, image, context.Time.GetTimestamp()));
-    }
-
-    /// <summary>Sends the session to where it was told to go, and lets the activation follow.</summary>
-    /// <returns>False when it stays.</returns>
-    private async Task<bool> Depart(LeavingSession leaving)
-    {
-        Departure departure = _departure!;
-        try
-        {
-            long bytes = await context.Moves.Mover.Send(leaving, departure.Target);
-            _left = true;
-            RequestContext.Set(IPlacementDirector.PlacementHintKey, departure.Target.SiloAddress);
-            MigrateOnIdle();
-            departure.Went(new MovedSession(departure.Target.Name, bytes, leaving.Turn?.TurnId ?? ""));
-            await engine.Forget(Key.ToString(), CancellationToken.None);
-            return true;
-        }
-        catch (RefusedException refused)
-        {
-            (_left, _departure) = (false, null);
-            departure.Stays(refused);
-            return false;
+            _running = null;
+            log.End(error as RefusedException ?? TurnRunner.Interrupted(turn.Accepted));
         }
     }
 

@@ -18,7 +18,7 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
     {
         StringBuilder text = new();
         List<int> ids = [];
-        int tokens = 0;
+        int tokens = 0, shown = 0;
         List<TokenLogprob>? logprobs = turn.Accepted.Sampling.Logprobs is null ? null : [];
         await foreach (EngineEvent happened in engine.Generate(Input(turn), log.Cancellation.Token))
         {
@@ -35,10 +35,10 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
             string more = happened switch { TokenEvent token => token.Text, EndEvent end => end.Text, _ => "" };
             if (more.Length > 0)
             {
-                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens, Ids = [.. ids], Logprobs = logprobs });
+                log.Add(new TextDelta { Offset = text.Length, Text = more, Tokens = tokens, Ids = [.. ids], Logprobs = logprobs?[shown..] });
                 text.Append(more);
                 ids.Clear();
-                logprobs = logprobs is null ? null : [];
+                shown = logprobs?.Count ?? 0;
             }
 
             switch (happened)
@@ -51,7 +51,7 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
                 case EndEvent ended:
                     CheckBegun(turn.Accepted, ended);
                     turn.GoneOn.TrySetResult();
-                    return new TurnOutcome(Record(turn, text.ToString(), ended, (await turn.Bringing).Refused), null);
+                    return new TurnOutcome(Record(turn, ended, new(text.ToString(), logprobs, (await turn.Bringing).Refused)), null);
             }
         }
 
@@ -86,7 +86,7 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
         Ready = turn.Bringing,
     };
 
-    private TurnRecord Record(TurnStart turn, string text, EndEvent end, string? refused) => new()
+    private TurnRecord Record(TurnStart turn, EndEvent end, Told told) => new()
     {
         Accepted = turn.Accepted,
         AnswerIds = end.Ids,
@@ -96,13 +96,13 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
             Index = turn.Session.Turns.Count + 1,
             Prompt = string.Join('\n', turn.Accepted.Parts.Where(p => p.Text is not null).Select(p => p.Text)),
             Images = [.. turn.Accepted.Parts.Where(p => p.Image is not null).Select(p => p.Image!)],
-            Text = text,
+            Text = told.Text,
             FinishReason = end.Reason,
             Usage = end.Usage,
-            Provenance = end.Provenance with { Node = node.Name, SnapshotRefused = refused ?? "" },
+            Provenance = end.Provenance with { Node = node.Name, SnapshotRefused = told.Refused ?? "" },
             Compression = end.Compression,
             CommitTime = time.GetUtcNow(),
-            Logprobs = end.Scores is null ? null : [.. end.Scores.Select(Logprob)],
+            Logprobs = told.Logprobs,
         },
     };
 
@@ -114,6 +114,9 @@ internal sealed class TurnRunner(ISessionStore store, InferenceEngine engine, IL
         turn.Images.FirstOrDefault(i => i.Hash == hash)?.Data
         ?? await store.LoadImage(turn.Key, hash)
         ?? throw new RefusedException(ErrorCode.FailedPrecondition, $"Picture {hash} of this session is not in the store.");
+
+    /// <summary>What the log was told of an answer, and why its cache was not taken.</summary>
+    private sealed record Told(string Text, IReadOnlyList<TokenLogprob>? Logprobs, string? Refused);
 }
 
 /// <summary>A turn that is to be run.</summary>

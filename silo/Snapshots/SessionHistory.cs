@@ -17,7 +17,15 @@ internal static class SessionHistory
 
     /// <summary>The state after the last of these turns.</summary>
     public static SnapshotStamp Stamp(IReadOnlyList<TurnRecord> turns, long epoch, DateTimeOffset time) =>
-        new(turns.Count, epoch, JsonSerializer.Serialize(turns[^1].Accepted.Merging, RecordJson.Default.MergingOptions), time);
+        Stamp(turns.Count, turns[^1].Accepted, epoch, time);
+
+    /// <summary>The state within or after a turn.</summary>
+    /// <param name="turns">Committed turns.</param>
+    /// <param name="last">The turn that was last fed to the cache.</param>
+    /// <param name="epoch">The session's epoch.</param>
+    /// <param name="time">Now.</param>
+    public static SnapshotStamp Stamp(int turns, AcceptedTurn last, long epoch, DateTimeOffset time) =>
+        new(turns, epoch, JsonSerializer.Serialize(last.Merging, RecordJson.Default.MergingOptions), time);
 
     /// <summary>True when what an image was fed begins the transcript, or can be cut back to where they part.</summary>
     public static bool Continues(SessionImage image, IReadOnlyList<TurnRecord> turns) => Continues(image, Conversation.History(turns));

@@ -69,7 +69,7 @@ internal sealed partial class StoreSweeper(
                 Swept(await Sweep(cancellationToken));
             }
         }
-        catch (RedisException error)
+        catch (Exception error) when (error is RedisException or TimeoutException)
         {
             Failed(error, error.GetType().Name);
         }
@@ -84,15 +84,21 @@ internal sealed partial class StoreSweeper(
         }
 
         SessionKey owner = new(tenant, session);
+        RedisKey head = new StoreKeys(owner).Head;
         ITransaction delete = Database.CreateTransaction();
-        delete.AddCondition(Condition.KeyNotExists(new StoreKeys(owner).Head));
+        delete.AddCondition(Condition.KeyNotExists(head));
         _ = delete.KeyDeleteAsync(key);
         if (await delete.ExecuteAsync())
         {
             return 1;
         }
 
-        await index.Enter(owner);
+        // Once a session: its other keys say the same.
+        if (key == head)
+        {
+            await index.Enter(owner);
+        }
+
         return 0;
     }
 

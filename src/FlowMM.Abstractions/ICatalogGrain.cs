@@ -1,6 +1,6 @@
 namespace FlowMM.Abstractions;
 
-/// <summary>What concerns sessions and needs no owner. Any node answers; none is activated for it. Every method may throw <see cref="RefusedException"/>.</summary>
+/// <summary>What concerns sessions and needs no owner. Any node answers, from the store; a session's owner is asked only when one of a new id exists already. Every method may throw <see cref="RefusedException"/>.</summary>
 [Alias("flowmm.ICatalogGrain")]
 public interface ICatalogGrain : IGrainWithIntegerKey
 {

@@ -36,6 +36,7 @@ public interface ISessionGrain : IGrainWithStringKey
     /// <param name="turnId">The turn.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>True when a running turn was stopped.</returns>
+    /// <exception cref="RefusedException">There is no such turn, or it is on its way to another node at this moment: try again.</exception>
     [Alias("Cancel")]
     Task<bool> Cancel(string turnId, CancellationToken cancellationToken);
 
@@ -58,9 +59,12 @@ public interface ISessionGrain : IGrainWithStringKey
     [Alias("Spill")]
     Task<long> Spill(CancellationToken cancellationToken);
 
-    /// <summary>Moves the session with its cache to another node; a running turn is frozen between two tokens and goes on there.</summary>
+    /// <summary>
+    /// Moves the session with its cache to another node; a running turn is frozen between two tokens and goes on there. A call while a move is under way
+    /// waits for that one, wherever it goes.
+    /// </summary>
     /// <param name="node">Name of the node; empty: placement chooses.</param>
-    /// <param name="cancellationToken">Stops waiting, not the moving.</param>
+    /// <param name="cancellationToken">Stops waiting. A move that this call began is given up as well, unless the session is being sent already.</param>
     /// <exception cref="RefusedException">There is no such node, or it did not take the session, which stays then and goes on.</exception>
     [Alias("Migrate")]
     Task<MovedSession> Migrate(string node, CancellationToken cancellationToken);
@@ -73,7 +77,7 @@ public interface ISessionGrain : IGrainWithStringKey
     Task<double?> GoneOn(string turnId, CancellationToken cancellationToken);
 
     /// <summary>Leaves the node for another one with what it has; an idle session that nobody takes goes to the store.</summary>
-    /// <param name="cancellationToken">Stops waiting, not the leaving.</param>
+    /// <param name="cancellationToken">As with <see cref="Migrate"/>: the session stays when it is given up before it is being sent.</param>
     /// <returns>False when it had to stay.</returns>
     [Alias("Leave")]
     Task<bool> Leave(CancellationToken cancellationToken);

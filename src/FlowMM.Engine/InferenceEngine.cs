@@ -110,7 +110,8 @@ public sealed partial class InferenceEngine : IDisposable
             // A resident session needs only its new pictures; when it turns out to be gone, the turn begins again with all of them.
             for (Known known = Known.History; ; known = Known.Nothing)
             {
-                Sequence sequence = await Prepare(input, known, cancellationToken);
+                // Not cancelled: a turn whose pictures are decoded ends as any other, with what it has.
+                Sequence sequence = await Prepare(input, known, _stop.Token);
                 await Queue(() => _scheduler.Add(sequence), _stop.Token);
                 await using CancellationTokenRegistration cancel = cancellationToken.Register(() => sequence.Cancelled = true);
                 while (await More(sequence))

@@ -68,6 +68,19 @@ public sealed class DrainTests
         }
     }
 
+    [Fact]
+    public async Task DrainNode_ByTwoCommandsAtOnce_IsOneDrain()
+    {
+        await using TestCluster cluster = await Start();
+        string session = await cluster.CreateSession();
+        (_, Turn turn) = await cluster.Ask(session, "What is in the image?", TestCluster.Picture("garment-039"));
+        DrainNodeRequest drain = new() { Node = turn.Provenance.Node, TimeoutSeconds = 600 };
+        DrainNodeResponse[] drained = await Task.WhenAll(cluster.Admin.DrainNodeAsync(drain).ResponseAsync, cluster.Admin.DrainNodeAsync(drain).ResponseAsync);
+        Assert.All(drained, d => Assert.Equal((1, 0), (d.Moved, d.Left)));
+        (_, turn) = await cluster.Ask(session, "What colour is the image?");
+        Assert.Equal(Source.Migrated, turn.Provenance.Source);
+    }
+
     // Nobody dies here: a busy machine is not to be taken for a death.
     private static Task<TestCluster> Start() => TestCluster.StartProcesses(
         3, new RedisServer(), ("FlowMM:Handover:DrainTimeout", "00:01:30"), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));

@@ -18,9 +18,9 @@ public sealed class MigrationTests
         await using TestCluster cluster = await TestCluster.StartProcesses(
             3, new RedisServer(), ("FlowMM:Snapshots:ChunkBytes", "65536"), ("FlowMM:Handover:Key", "a secret of the cluster"), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
         using StoreProbe store = new(cluster.RedisConnection);
-        string straight = await cluster.Create();
-        (string whole, _) = await cluster.Run(Request(straight, ""));
+        (string straight, ulong seed, string whole) = await Straight(cluster, 150);
         Assert.InRange(whole.Length, 200, int.MaxValue);
+        Assert.Equal(whole, (await cluster.Run(Request(await cluster.Create(), seed))).Text);
         string stop = whole[^20..^12];
         string until = whole[..whole.IndexOf(stop, StringComparison.Ordinal)];
         IReadOnlyList<int> ids = (await store.Load(straight)).Turns[0].AnswerIds;
@@ -28,7 +28,7 @@ public sealed class MigrationTests
         foreach (int at in (int[])[0, 1, until.Length / 2, until.Length - 4])
         {
             string session = await cluster.Create();
-            Task<(string Text, Turn Turn)> running = Migrated(cluster, store, Request(session, stop), at, boundaries);
+            Task<(string Text, Turn Turn)> running = Migrated(cluster, store, Request(session, seed, stop: stop), at, boundaries);
             (string text, Turn turn) = await running;
             Assert.Equal(until, text);
             Assert.Equal(text, turn.Text);
@@ -45,10 +45,10 @@ public sealed class MigrationTests
     {
         await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer(), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
         using StoreProbe store = new(cluster.RedisConnection);
-        string straight = await cluster.Create(), moved = await cluster.Create();
-        await cluster.Run(Request(straight, "", 500));
+        (string straight, ulong seed, _) = await Straight(cluster, 500);
+        string moved = await cluster.Create();
         using CancellationTokenSource ended = new();
-        Task<(string Text, Turn Turn)> running = cluster.Run(Request(moved, "", 500));
+        Task<(string Text, Turn Turn)> running = cluster.Run(Request(moved, seed, 500));
         _ = running.ContinueWith(_ => ended.Cancel(), TaskScheduler.Default);
         int times = 0;
         while (!running.IsCompleted)
@@ -83,6 +83,47 @@ public sealed class MigrationTests
         Assert.Equal(StatusCode.NotFound, nobody.StatusCode);
     }
 
+    [Fact]
+    public async Task MigrateSession_SeveralCallersAtOnce_AllHearOfTheOneMove()
+    {
+        await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer(), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
+        (string session, ulong seed, _) = await Straight(cluster, 500);
+        MigrateSessionResponse[] moved = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => cluster.Admin.MigrateSessionAsync(new() { SessionId = session }).ResponseAsync));
+        Assert.All(moved, m => Assert.True(m.Bytes > 0));
+
+        string other = await cluster.Create();
+        TaskCompletionSource said = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<(string Text, Turn Turn)> running = cluster.Run(Request(other, seed, 500), onText: _ => said.TrySetResult());
+        await Task.WhenAny(said.Task, running);
+        moved = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => cluster.Admin.MigrateSessionAsync(new() { SessionId = other }).ResponseAsync));
+        Assert.All(moved, m => Assert.True(m.Bytes > 0));
+        await running;
+    }
+
+    [Fact]
+    public async Task CancelTurn_WhileItsSessionMoves_IsRefusedOrTakesEffect()
+    {
+        await using TestCluster cluster = await TestCluster.StartProcesses(2, new RedisServer(), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
+        (_, ulong seed, _) = await Straight(cluster, 500);
+        int acknowledged = 0;
+        for (int attempt = 0; attempt < 12; attempt++)
+        {
+            string session = await cluster.Create();
+            TaskCompletionSource said = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            Task<(string Text, Turn Turn)> running = cluster.Run(Request(session, seed, 500), onText: _ => said.TrySetResult());
+            await said.Task;
+            Task<MigrateSessionResponse?> moving = TryMigrate(cluster, session);
+            await Task.Delay(attempt);
+            bool cancelled = await TryCancel(cluster, session);
+            acknowledged += cancelled ? 1 : 0;
+            await moving;
+            FinishReason reason = (await running).Turn.FinishReason;
+            Assert.True(!cancelled || reason == FinishReason.Cancelled, $"Try {attempt} was acknowledged, and the turn ended with {reason}.");
+        }
+
+        Assert.True(acknowledged > 0, "No cancel came in time.");
+    }
+
     /// <summary>Runs a turn and moves its session once the answer has so many characters; at 0 while its prompt is computed.</summary>
     private static async Task<(string Text, Turn Turn)> Migrated(TestCluster cluster, StoreProbe store, GenerateRequest request, int at, List<int> boundaries)
     {
@@ -113,6 +154,18 @@ public sealed class MigrationTests
         return await running;
     }
 
+    private static async Task<bool> TryCancel(TestCluster cluster, string session)
+    {
+        try
+        {
+            return (await cluster.Client.CancelTurnAsync(new() { SessionId = session, TurnId = "turn" })).Cancelled;
+        }
+        catch (RpcException moving) when (moving.StatusCode == StatusCode.Unavailable)
+        {
+            return false;
+        }
+    }
+
     private static async Task<MigrateSessionResponse?> TryMigrate(TestCluster cluster, string session)
     {
         try
@@ -125,11 +178,34 @@ public sealed class MigrationTests
         }
     }
 
-    // Random answers, so that seed and position matter. The penalty keeps the end token away.
-    private static GenerateRequest Request(string session, string stop, int tokens = 150)
+    /// <summary>
+    /// An answer that is long enough to move in the middle of. It is the same whenever and wherever it is computed, but another one whenever a version
+    /// merges otherwise, and any seed's may end early then: of the seeds from 7 on the first is taken whose answer does not, or the longest.
+    /// </summary>
+    private static async Task<(string Session, ulong Seed, string Text)> Straight(TestCluster cluster, int tokens)
+    {
+        List<(string Session, ulong Seed, string Text, int Tokens)> answers = [];
+        for (ulong seed = 7; seed < 47; seed++)
+        {
+            string session = await cluster.Create();
+            (string text, Turn turn) = await cluster.Run(Request(session, seed, tokens));
+            answers.Add((session, seed, text, turn.Usage.CompletionTokens));
+            if (turn.Usage.CompletionTokens >= 150)
+            {
+                break;
+            }
+        }
+
+        TestContext.Current.TestOutputHelper?.WriteLine($"tokens of the seeds from 7 on: {string.Join(", ", answers.Select(a => a.Tokens))}");
+        (string Session, ulong Seed, string Text, int Tokens) longest = answers.MaxBy(a => a.Tokens);
+        return (longest.Session, longest.Seed, longest.Text);
+    }
+
+    // Random answers, so that seed and position matter. The penalty keeps most end tokens away.
+    private static GenerateRequest Request(string session, ulong seed, int tokens = 150, string stop = "")
     {
         GenerateRequest request = Album.Turn(session, "turn", Question, pictures: true);
-        request.Sampling = new SamplingOptions { MaxTokens = tokens, Temperature = 2, RepetitionPenalty = 10, Seed = 7 };
+        request.Sampling = new SamplingOptions { MaxTokens = tokens, Temperature = 2, RepetitionPenalty = 10, Seed = seed };
         if (stop.Length > 0)
         {
             request.Sampling.Stop.Add(stop);

@@ -25,7 +25,7 @@ public sealed class TailObserver : IQueryObserver, IDisposable
     public TailObserver(CacheShape shape, MergingPlanOptions options)
     {
         _shape = shape;
-        _sampled = (options.MaxTail / Stride) + 16;
+        _sampled = Sampled(options);
         _recent = [.. Enumerable.Range(0, shape.Layers).Select(_ => new Ring(Recent))];
         _samples = [.. Enumerable.Range(0, shape.Layers).Select(_ => new Ring(_sampled))];
     }
@@ -39,9 +39,9 @@ public sealed class TailObserver : IQueryObserver, IDisposable
     public TailObserver(CacheShape shape, MergingPlanOptions options, TailRows rows, IReadOnlyList<Device> devices)
         : this(shape, options)
     {
-        if (rows.Recent.Count != shape.Layers || rows.Samples.Count != shape.Layers)
+        if (Misfit(shape, options, rows) is { } misfit)
         {
-            throw new ArgumentException($"The rows are of {rows.Recent.Count} layers; the model has {shape.Layers}.", nameof(rows));
+            throw new ArgumentException(misfit, nameof(rows));
         }
 
         try
@@ -58,6 +58,15 @@ public sealed class TailObserver : IQueryObserver, IDisposable
             throw;
         }
     }
+
+    /// <summary>What keeps rows that came from elsewhere from being taken; null when nothing does.</summary>
+    /// <param name="shape">Sizes of the model.</param>
+    /// <param name="options">The tail's bound.</param>
+    /// <param name="rows">What another observer is said to have seen.</param>
+    public static string? Misfit(CacheShape shape, MergingPlanOptions options, TailRows rows) =>
+        rows.Recent.Count != shape.Layers || rows.Samples.Count != shape.Layers
+            ? $"The rows are of {rows.Recent.Count} and {rows.Samples.Count} layers; the model has {shape.Layers}."
+            : rows.Recent.Select(r => Ring.Misfit(r, shape, Recent)).Concat(rows.Samples.Select(r => Ring.Misfit(r, shape, Sampled(options)))).FirstOrDefault(m => m is not null);
 
     /// <summary>Bytes that all layers' rows take once a query has passed.</summary>
     public long Bytes => (long)_shape.Layers * _shape.QueryHeads * (Recent + _sampled) * _shape.HeadDim * sizeof(float);
@@ -128,6 +137,8 @@ public sealed class TailObserver : IQueryObserver, IDisposable
         }
     }
 
+    private static int Sampled(MergingPlanOptions options) => (options.MaxTail / Stride) + 16;
+
     /// <summary>The newest rows of one layer by logical index.</summary>
     private sealed class Ring(int capacity) : IDisposable
     {
@@ -152,6 +163,14 @@ public sealed class TailObserver : IQueryObserver, IDisposable
             return rows.index_select(1, tensor(positions.Select(p => (long)Array.IndexOf(_positions, p)).ToArray(), dtype: int64).to(rows.device));
         }
 
+        internal static string? Misfit(RingRows? rows, CacheShape shape, int capacity)
+        {
+            int bytes = shape.QueryHeads * capacity * shape.HeadDim * sizeof(float);
+            bool sized = rows is not null && rows.Positions.Count == capacity && rows.Next >= 0 && rows.Next < capacity
+                && rows.Rows.Length == (rows.Positions.Any(p => p >= 0) ? bytes : rows.Rows.Length == 0 ? 0 : bytes);
+            return sized ? null : $"A ring of {rows?.Positions.Count} rows in {rows?.Rows.Length} bytes does not fit one of {capacity} in {bytes}.";
+        }
+
         internal RingRows Capture()
         {
             using DisposeScope scope = NewDisposeScope();
@@ -160,12 +179,6 @@ public sealed class TailObserver : IQueryObserver, IDisposable
 
         internal void Take(RingRows rows, CacheShape shape, Device device)
         {
-            int bytes = shape.QueryHeads * _positions.Length * shape.HeadDim * sizeof(float);
-            if (rows.Positions.Count != _positions.Length || rows.Next < 0 || rows.Next >= _positions.Length || (rows.Rows.Length != 0 && rows.Rows.Length != bytes))
-            {
-                throw new ArgumentException($"A ring of {rows.Positions.Count} rows in {rows.Rows.Length} bytes does not fit one of {_positions.Length} in {bytes}.", nameof(rows));
-            }
-
             rows.Positions.ToArray().CopyTo(_positions, 0);
             _next = rows.Next;
             if (rows.Rows.Length > 0)

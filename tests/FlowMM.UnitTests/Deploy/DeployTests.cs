@@ -42,6 +42,7 @@ public sealed partial class DeployTests
     [InlineData("  graceSeconds: 30", "  graceSeconds: 1")]
     [InlineData("  secretName: flowmm-redis", "  connection: redis:6379")]
     [InlineData("clusterId: flowmm", "clusterId: a b")]
+    [InlineData("  secretKey: key", "  key: a secret")]
     public async Task Values_Wrong_AreRefusedByTheSchema(string right, string wrong)
     {
         string values = Values();
@@ -67,6 +68,14 @@ public sealed partial class DeployTests
         "terminationGracePeriodSeconds: {{ add .Values.silo.preStopSeconds .Values.silo.drainSeconds .Values.silo.graceSeconds }}",
         File.ReadAllText(Path.Combine(Chart, "templates", "silo.yaml")),
         StringComparison.Ordinal);
+
+    [Fact]
+    public void Silo_HandoverKey_ComesFromASecret()
+    {
+        string silo = File.ReadAllText(Path.Combine(Chart, "templates", "silo.yaml"));
+        Assert.Matches(@"FlowMM__Handover__Key\s+valueFrom:\s+secretKeyRef:\s+name: \{\{ \.Values\.handover\.secretName", silo);
+        Assert.DoesNotMatch(@"FlowMM__Handover__Key\s+value:", silo);
+    }
 
     [Fact]
     public void Compose_Services_AreRedisTwoSilosAndAGateway()

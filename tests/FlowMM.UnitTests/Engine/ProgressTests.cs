@@ -1,5 +1,6 @@
 using FlowMM.Abstractions;
 using FlowMM.Engine;
+using FlowMM.KvCache;
 using FlowMM.Model;
 using FlowMM.UnitTests.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -93,7 +94,7 @@ public sealed class ProgressTests
     [Fact]
     public async Task Generate_CancelledBeforeItIsWhereItWas_KeepsWhatWasSaid()
     {
-        TurnInput turn = LastingTurn(merged: false);
+        TurnInput turn = await LastingTurn(TinyModel.Model, merged: false);
         using InferenceEngine engine = Start(TinyModel.Model);
         (_, EndEvent whole, _) = await Run(engine, turn);
         using CancellationTokenSource cancelled = new();
@@ -116,7 +117,7 @@ public sealed class ProgressTests
     public async Task Freeze_AtAnyToken_GoesOnElsewhereBitForBit(bool kernels, bool merged)
     {
         ChatModel model = kernels ? TinyModel.Model : Tensors.Value;
-        TurnInput turn = LastingTurn(merged);
+        TurnInput turn = await LastingTurn(model, merged);
         using InferenceEngine straight = Start(model);
         (string text, EndEvent whole, _) = await Run(straight, turn);
         Assert.Equal(LastingAnswer, whole.Ids.Count);
@@ -153,7 +154,7 @@ public sealed class ProgressTests
     [Fact]
     public async Task Freeze_AgainAndAgainThroughAStopText_StopsWhereItWould()
     {
-        TurnInput turn = LastingTurn(merged: false);
+        TurnInput turn = await LastingTurn(TinyModel.Model, merged: false);
         using InferenceEngine engine = Start(TinyModel.Model);
         (string text, _, _) = await Run(engine, turn);
         string stop = text[^20..^12];
@@ -188,6 +189,37 @@ public sealed class ProgressTests
         }
 
         Assert.True(boundaries.Count > 1, $"The turn was frozen at {boundaries.Count} places.");
+    }
+
+    [Fact]
+    public async Task Misfit_ProgressOfAPeer_IsFoundBeforeTheEngineGoesOnWithIt()
+    {
+        TurnInput turn = Turn(1.5, merged: true);
+        using InferenceEngine engine = Start(TinyModel.Model);
+        FrozenEvent? frozen = null;
+        for (int at = LongAnswer - 10; frozen is null; at -= 4)
+        {
+            frozen = await FreezeAfter(engine, turn, at);
+        }
+
+        (TurnProgress good, TurnState state) = (frozen.Progress, frozen.Progress.State!);
+        Assert.Null(Misfit(good));
+        Assert.NotNull(Misfit(good with { Ids = [.. good.Ids.Skip(1), TinyModel.Model.Vocabulary] }));
+        Assert.NotNull(Misfit(good with { Ids = [.. Enumerable.Repeat(1, LongAnswer + 1)] }));
+        Assert.NotNull(Misfit(good with { State = state with { Held = good.Ids.Count } }));
+        Assert.NotNull(Misfit(good with { State = state with { Held = -1 } }));
+        Assert.NotNull(Misfit(good with { State = state with { Scores = [.. state.Scores.Take(state.Held)] } }));
+        Assert.NotNull(Misfit(good with { State = state with { Scores = [.. state.Scores.Reverse()] } }));
+        RingRows ring = state.Tail!.Recent[0];
+        foreach (RingRows wrong in (RingRows[])[ring with { Next = ring.Positions.Count }, ring with { Positions = [.. ring.Positions.Skip(1)] }, ring with { Rows = ring.Rows[4..] }])
+        {
+            Assert.NotNull(Misfit(good with { State = state with { Tail = state.Tail with { Recent = [wrong, .. state.Tail.Recent.Skip(1)] } } }));
+        }
+
+        Assert.NotNull(Misfit(good with { State = state with { Tail = state.Tail with { Samples = [.. state.Tail.Samples.Skip(1)] } } }));
+
+        string? Misfit(TurnProgress progress) =>
+            progress.Misfit(TinyModel.Model.CacheShape, TinyModel.Model.Vocabulary, turn.Sampling, turn.Prompt.Merging);
     }
 
     [Fact]
@@ -247,10 +279,21 @@ public sealed class ProgressTests
         model, new EngineOptions { CacheBytes = 1 << 26, PrefillChunk = 64 }, NullLogger<InferenceEngine>.Instance);
 
     // Of the seeds, these do not draw the end early.
-    private static TurnInput LastingTurn(bool merged)
+    /// <summary>A turn of the first seed whose answer lasts: how soon an answer ends hangs on what the method keeps.</summary>
+    private static async Task<TurnInput> LastingTurn(ChatModel model, bool merged)
     {
+        using InferenceEngine engine = Start(model);
         TurnInput turn = Turn(1.5, merged);
-        return turn with { Sampling = turn.Sampling with { MaxTokens = LastingAnswer, Seed = merged ? 11UL : 12UL } };
+        for (ulong seed = 11; seed < 60; seed++)
+        {
+            TurnInput tried = turn with { Sampling = turn.Sampling with { MaxTokens = LastingAnswer, Seed = seed } };
+            if ((await Run(engine, tried)).End.Ids.Count == LastingAnswer)
+            {
+                return tried;
+            }
+        }
+
+        throw new InvalidOperationException($"No answer lasts for {LastingAnswer} tokens.");
     }
 
     private static TurnInput Turn(double temperature, bool merged, int? logprobs = 2)
