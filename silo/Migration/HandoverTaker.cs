@@ -42,7 +42,8 @@ internal sealed class HandoverTaker(
         long came = settings.Time.GetTimestamp();
         SessionKey key = new(handover.Tenant, handover.SessionId);
         SessionRecord? session = await store.Load(key);
-        if (session is null || session.Epoch != handover.Epoch || (handover.TurnId.Length > 0 && session.Pending?.TurnId != handover.TurnId))
+        Fence held = new(handover.Epoch, handover.Owner);
+        if (session is null || session.Epoch != handover.Epoch || (handover.TurnId.Length > 0 && (session.Pending?.TurnId != handover.TurnId || session.Fence != held)))
         {
             throw new RpcException(new Status(StatusCode.FailedPrecondition, "The session is not as the sender says."));
         }
@@ -56,11 +57,10 @@ internal sealed class HandoverTaker(
                 await Receive(key.ToString(), image, arrival, context.CancellationToken);
             }
 
-            // A sender that gave up goes on with the turn itself: from what it sent, tokens that it says meanwhile would be said otherwise here.
             context.CancellationToken.ThrowIfCancellationRequested();
             if (progress is not null)
             {
-                arrivals.Add(key, new ArrivedTurn(handover.TurnId, handover.Epoch, progress, handover.PausedMs, came));
+                arrivals.Add(key, new ArrivedTurn(handover.TurnId, held, progress, handover.PausedMs, came));
             }
         }
         catch (SnapshotRefusedException refused)

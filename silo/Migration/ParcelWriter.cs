@@ -23,6 +23,7 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
             SessionId = leaving.Key.Session,
             Epoch = leaving.Session.Epoch,
             TurnId = leaving.Turn?.TurnId ?? "",
+            Owner = leaving.Owner ?? "",
         };
         if (leaving.Image is { } image)
         {
@@ -61,7 +62,8 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
 /// <param name="Key">Which.</param>
 /// <param name="Session">Its committed turns.</param>
 /// <param name="Turn">The turn that was frozen; null when it is idle.</param>
+/// <param name="Owner">The run that it was frozen in; null when it is idle.</param>
 /// <param name="Progress">How far that turn is.</param>
 /// <param name="Image">Its cache; null when there is none.</param>
 /// <param name="Frozen">When it was frozen, a timestamp of the clock.</param>
-internal sealed record LeavingSession(SessionKey Key, SessionRecord Session, AcceptedTurn? Turn, TurnProgress? Progress, SessionImage? Image, long Frozen);
+internal sealed record LeavingSession(SessionKey Key, SessionRecord Session, AcceptedTurn? Turn, string? Owner, TurnProgress? Progress, SessionImage? Image, long Frozen);
