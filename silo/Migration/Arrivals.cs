@@ -9,7 +9,7 @@ namespace FlowMM.Silo.Migration;
 internal sealed class Arrivals(TimeProvider time)
 {
     // An activation follows within moments, or went elsewhere: then the turn begins again there.
-    private static readonly TimeSpan Life = TimeSpan.FromMinutes(1);
+    internal static readonly TimeSpan Life = TimeSpan.FromMinutes(1);
     private readonly ConcurrentDictionary<SessionKey, ArrivedTurn> _turns = [];
 
     public void Add(SessionKey key, ArrivedTurn turn)

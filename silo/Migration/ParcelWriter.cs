@@ -13,6 +13,14 @@ namespace FlowMM.Silo.Migration;
 /// <summary>Cuts a session into the messages of a handover. The chunks of its cache are those of a snapshot.</summary>
 internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings format, TimeProvider time)
 {
+    /// <summary>How many chunks a session makes, of its cache and its turn's state.</summary>
+    /// <param name="leaving">What goes.</param>
+    public int Pieces(LeavingSession leaving)
+    {
+        using SnapshotEncoder? encoder = leaving.Image is { } image ? new(image, Owner(leaving), Stamp(leaving), format) : null;
+        return (encoder?.ChunkCount ?? 0) + ((State(leaving.Progress).Length + format.ChunkBytes - 1) / format.ChunkBytes);
+    }
+
     /// <summary>The messages, each made when it is asked for; the description comes last.</summary>
     /// <param name="leaving">What goes.</param>
     public IEnumerable<TakeRequest> Write(LeavingSession leaving)
@@ -38,9 +46,9 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
             handover.Manifest = ByteString.CopyFrom(encoder.Manifest());
         }
 
-        if (leaving.Progress is { } progress)
+        byte[] state = State(leaving.Progress);
+        if (state.Length > 0)
         {
-            byte[] state = JsonSerializer.SerializeToUtf8Bytes(progress, TurnStateJson.Default.TurnProgress);
             handover.StateChecksum = XxHash3.HashToUInt64(state);
             for (int at = 0; at < state.Length; at += format.ChunkBytes)
             {
@@ -51,6 +59,9 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
         handover.PausedMs = time.GetElapsedTime(leaving.Frozen).TotalMilliseconds;
         yield return new() { Handover = handover };
     }
+
+    private static byte[] State(TurnProgress? progress) =>
+        progress is null ? [] : JsonSerializer.SerializeToUtf8Bytes(progress, TurnStateJson.Default.TurnProgress);
 
     private SnapshotOwner Owner(LeavingSession leaving) => SessionHistory.Owner(leaving.Key, engine.Model.Digest, leaving.Session.Turns);
 

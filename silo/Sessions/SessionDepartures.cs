@@ -88,7 +88,7 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
         departure.Begun = true;
         try
         {
-            long bytes = await context.Moves.Mover.Send(leaving, departure.Target);
+            long bytes = await Send(leaving, departure.Target);
             Left = true;
             RequestContext.Set(IPlacementDirector.PlacementHintKey, departure.Target.SiloAddress);
             grain.Follow();
@@ -122,6 +122,21 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
             }
 
             await Task.Delay(Moment, context.Time, cancellationToken);
+        }
+    }
+
+    /// <summary>Straight to the other node; where that way is closed, through the store.</summary>
+    private async Task<long> Send(LeavingSession leaving, ClusterMember target)
+    {
+        try
+        {
+            return await context.Moves.Mover.Send(leaving, target);
+        }
+        catch (RefusedException closed) when (closed.Code == ErrorCode.Unavailable)
+        {
+            return leaving.Turn is null
+                ? await context.Caches.Writer.Settle(grain.Key, leaving.Session.Turns, leaving.Session.Epoch, CancellationToken.None)
+                : await context.Moves.Parcels.Put(leaving, CancellationToken.None);
         }
     }
 

@@ -35,9 +35,9 @@ internal sealed partial class SessionGrain(
         _departures = new(new(Key, () => _running, () => _session, Follow, DeactivateOnIdle), engine, context);
         _session = await store.Load(Key);
         context.Moves.Local.Add(Key);
-        if (context.Moves.Arrivals.Take(Key, _session) is { } arrived)
+        if (_session is { } session && (context.Moves.Arrivals.Take(Key, session) ?? await context.Moves.Parcels.Take(Key, session, cancellationToken)) is { } arrived)
         {
-            GoOn(_session!, arrived);
+            GoOn(session, arrived);
         }
     }
 

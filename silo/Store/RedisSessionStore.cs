@@ -164,18 +164,23 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
     private static IEnumerable<BlobName> Chunks(SessionKey key, RedisValue name) =>
         BlobName.Parse(key.Tenant, name.ToString()) is BlobName blob ? [blob] : [];
 
-    private ITransaction Fenced(StoreKeys keys, Fence fence)
+    private ITransaction Fenced(StoreKeys keys, Fence fence) => Fenced(Database, keys, fence);
+
+    private ITransaction AtEpoch(StoreKeys keys, long epoch) => AtEpoch(Database, keys, epoch);
+
+    /// <summary>A write that takes effect only while the session is as <paramref name="fence"/> says.</summary>
+    internal static ITransaction Fenced(IDatabase database, StoreKeys keys, Fence fence)
     {
-        ITransaction write = AtEpoch(keys, fence.Epoch);
+        ITransaction write = AtEpoch(database, keys, fence.Epoch);
         write.AddCondition(fence.Owner is { } owner
             ? Condition.HashEqual(keys.Head, HeadFields.Owner, owner)
             : Condition.HashNotExists(keys.Head, HeadFields.Owner));
         return write;
     }
 
-    private ITransaction AtEpoch(StoreKeys keys, long epoch)
+    private static ITransaction AtEpoch(IDatabase database, StoreKeys keys, long epoch)
     {
-        ITransaction write = Database.CreateTransaction();
+        ITransaction write = database.CreateTransaction();
         write.AddCondition(Condition.HashEqual(keys.Head, HeadFields.Epoch, epoch));
         return write;
     }
