@@ -26,10 +26,10 @@ internal static class MigrationBenchmark
             Console.WriteLine($"{machine}\n{workloads[0].What}, {options.Weights} weights; two silo processes, a gateway and redis-server on this machine; {options.Moves} moves each");
 
             // What is compiled and connected at the first moves is not measured.
-            await new MovedTurn(cluster, await Create(cluster, workloads[^1]), workloads[^1].Turn(Seed)).Run(most: 5);
+            await Measure(cluster, workloads[^1], seed: 1000, options.Tokens is null ? 100 : 5);
             foreach (Workload workload in workloads)
             {
-                figures.Add(await Measure(cluster, workload, options.Moves));
+                figures.Add(await Measure(cluster, workload, Seed, options.Moves));
                 Console.WriteLine(figures[^1]);
             }
         }
@@ -37,13 +37,13 @@ internal static class MigrationBenchmark
         Figures.Write(options.Json, new { Benchmark = "migration", Machine = machine, workloads[0].What, options.Weights, Seed, Budgets = figures });
     }
 
-    private static async Task<MovedTurns> Measure(ServedCluster cluster, Workload workload, int wanted)
+    private static async Task<MovedTurns> Measure(ServedCluster cluster, Workload workload, ulong seed, int wanted)
     {
         List<MovedTurn> turns = [];
-        for (ulong seed = Seed + 1; turns.Sum(t => t.Moves.Count) is int moved && moved < wanted; seed++)
+        while (wanted - turns.Sum(t => t.Moves.Count) is int more && more > 0)
         {
-            MovedTurn turn = new(cluster, await Create(cluster, workload), workload.Turn(seed));
-            await turn.Run(wanted - moved);
+            MovedTurn turn = new(cluster, await Create(cluster, workload), workload.Turn(seed++));
+            await turn.Run(more);
             turns.Add(turn);
         }
 
