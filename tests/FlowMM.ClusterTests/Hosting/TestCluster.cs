@@ -80,7 +80,8 @@ public sealed class TestCluster : IAsyncDisposable
     }
 
     /// <summary>Waits until every silo is listed as active and has reported its load: a command may name it then.</summary>
-    private async Task Joined(int silos)
+    /// <param name="silos">How many.</param>
+    public async Task Joined(int silos)
     {
         IReadOnlyList<Node> nodes = [];
         for (int attempt = 0; attempt < 240; attempt++, await Task.Delay(500))
@@ -103,10 +104,12 @@ public sealed class TestCluster : IAsyncDisposable
         throw new InvalidOperationException($"Of {silos} silos these are known: {string.Join(", ", nodes.Select(n => $"{n.Node_} {n.Status}"))}.");
     }
 
-    public async Task<SiloProcess> AddProcess()
+    /// <summary>Starts one more silo.</summary>
+    /// <param name="own">What it is told otherwise than the others.</param>
+    public async Task<SiloProcess> AddProcess(params (string Key, string Value)[] own)
     {
         string name = $"silo-{Interlocked.Increment(ref _started)}";
-        SiloProcess silo = await SiloProcess.Start(name, [.. Common(), ("FlowMM:Silo:Name", name), .. _settings]);
+        SiloProcess silo = await SiloProcess.Start(name, [.. Common(), ("FlowMM:Silo:Name", name), .. _settings, .. own]);
         lock (_processes)
         {
             _processes.Add(silo);
