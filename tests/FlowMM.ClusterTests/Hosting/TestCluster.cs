@@ -51,9 +51,7 @@ public sealed class TestCluster : IAsyncDisposable
 
     public AdminService.AdminServiceClient Admin { get; private set; } = null!;
 
-    public static string Repository { get; } = FindRepository();
-
-    public static byte[] Picture(string name) => File.ReadAllBytes(Path.Combine(Repository, "models", "tiny", "eval", "pictures", name + ".png"));
+    public static byte[] Picture(string name) => File.ReadAllBytes(Path.Combine(Repository.Root, "models", "tiny", "eval", "pictures", name + ".png"));
 
     /// <summary>Silos in this process.</summary>
     public static Task<TestCluster> Start(int silos, params (string Key, string Value)[] settings) => Start(new RedisServer(), silos, settings);
@@ -257,17 +255,6 @@ public sealed class TestCluster : IAsyncDisposable
         }
     }
 
-    private static string FindRepository()
-    {
-        string? at = AppContext.BaseDirectory;
-        while (at is not null && !File.Exists(Path.Combine(at, "FlowMM.Cluster.sln")))
-        {
-            at = Path.GetDirectoryName(at);
-        }
-
-        return at ?? throw new DirectoryNotFoundException("The repository's root is not above the tests.");
-    }
-
     private async Task StartGateway()
     {
         int port = RedisServer.FreePort();
@@ -294,7 +281,7 @@ public sealed class TestCluster : IAsyncDisposable
     private (string Key, string Value)[] Common() =>
     [
         ("FlowMM:Redis", _redis.Connection),
-        ("FlowMM:Model:Path", Path.Combine(Repository, "models", "tiny")),
+        ("FlowMM:Model:Path", Path.Combine(Repository.Root, "models", "tiny")),
         ("FlowMM:Engine:Threads", "1"),
     ];
 }
