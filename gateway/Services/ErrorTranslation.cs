@@ -24,6 +24,7 @@ internal static class ErrorTranslation
         ErrorCode.Unimplemented => StatusCode.Unimplemented,
         ErrorCode.PermissionDenied => StatusCode.PermissionDenied,
         ErrorCode.DeadlineExceeded => StatusCode.DeadlineExceeded,
+        ErrorCode.DataLoss => StatusCode.DataLoss,
         _ => StatusCode.Unknown,
     };
 

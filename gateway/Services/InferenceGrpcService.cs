@@ -1,9 +1,11 @@
 using FlowMM.Abstractions;
+using FlowMM.Gateway.Files;
 using FlowMM.Gateway.Hosting;
 using FlowMM.Gateway.Requests;
 using FlowMM.Gateway.Streams;
 using FlowMM.Gateway.Tenants;
 using FlowMM.Inference.V1;
+using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
 using ErrorCode = FlowMM.Abstractions.ErrorCode;
@@ -11,7 +13,7 @@ using ErrorCode = FlowMM.Abstractions.ErrorCode;
 namespace FlowMM.Gateway.Services;
 
 /// <summary>The inference service: checks a request, names the session's grain, passes on what it says.</summary>
-internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolver tenants, ResumedStream streams, IOptions<GatewayOptions> options)
+internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolver tenants, ResumedStream streams, SessionFiles files, IOptions<GatewayOptions> options)
     : InferenceService.InferenceServiceBase
 {
     private readonly GatewayOptions _options = options.Value;
@@ -76,6 +78,27 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
     {
         ISessionGrain session = Session(request.SessionId, context);
         return new() { Session = ResponseWriter.Session(await session.Rewind(request.Turns, context.CancellationToken)) };
+    }
+
+    public override async Task ExportSession(ExportSessionRequest request, IServerStreamWriter<ExportSessionResponse> responseStream, ServerCallContext context)
+    {
+        SessionKey key = new(tenants.Tenant(context.RequestHeaders), RequestReader.Id(request.SessionId, "session_id"));
+        await foreach (ReadOnlyMemory<byte> piece in files.Export(key, context.CancellationToken))
+        {
+            await responseStream.WriteAsync(new() { Data = UnsafeByteOperations.UnsafeWrap(piece) }, context.CancellationToken);
+        }
+    }
+
+    public override async Task<ImportSessionResponse> ImportSession(IAsyncStreamReader<ImportSessionRequest> requestStream, ServerCallContext context)
+    {
+        string tenant = tenants.Tenant(context.RequestHeaders);
+        if (!await requestStream.MoveNext(context.CancellationToken))
+        {
+            throw RequestReader.Refuse("the file is empty");
+        }
+
+        SessionKey key = new(tenant, RequestReader.IdOrNew(requestStream.Current.SessionId, "session_id"));
+        return new() { Session = ResponseWriter.Session(await files.Import(key, requestStream, context.CancellationToken)) };
     }
 
     public override async Task<DeleteSessionResponse> DeleteSession(DeleteSessionRequest request, ServerCallContext context)
