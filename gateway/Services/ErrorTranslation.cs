@@ -53,6 +53,10 @@ internal static class ErrorTranslation
         RedisException ||
         IsFromStore(exception as UnavailableExceptionFallbackException);
 
+    /// <summary>True when the same call may be answered if it is made again. Where nobody cancelled a call that ends so, its session left the node.</summary>
+    public static bool IsBreak(Exception exception) =>
+        exception is OperationCanceledException or RefusedException { Code: ErrorCode.Unavailable } || IsInterruption(exception);
+
     /// <summary>True for what the store's client threw at a node, as it arrives where its type may not be read from the wire.</summary>
     private static bool IsFromStore(UnavailableExceptionFallbackException? exception) =>
         exception?.ExceptionType?.StartsWith("StackExchange.Redis.", StringComparison.Ordinal) is true;

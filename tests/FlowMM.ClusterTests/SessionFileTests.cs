@@ -59,7 +59,7 @@ public sealed class SessionFileTests
         string[] before = store.AllKeys(), indexed = await store.Indexed();
         Assert.Contains(before, k => k.Contains("image/", StringComparison.Ordinal));
         byte[] flipped = [.. file];
-        flipped[^40] ^= 1;
+        flipped[^80] ^= 1;
         (byte[] File, StatusCode Code)[] bad =
         [
             (file[..^1], StatusCode.DataLoss), (file[..(file.Length / 2)], StatusCode.DataLoss), (flipped, StatusCode.DataLoss), ([.. file, 1], StatusCode.InvalidArgument),
