@@ -2,8 +2,8 @@ using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
 using FlowMM.Abstractions;
 using FlowMM.Silo.Store;
-using Orleans.Configuration;
 using Microsoft.Extensions.Options;
+using Orleans.Configuration;
 
 namespace FlowMM.Silo.Files;
 
