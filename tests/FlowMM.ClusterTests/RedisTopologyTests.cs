@@ -101,9 +101,9 @@ public sealed class RedisTopologyTests : IDisposable
             SessionKey key = Key with { Session = $"s{i}" };
             ImmutableBytes picture = ImmutableBytes.Of([1, 2, (byte)i]);
             Assert.True(await store.Sessions.Create(key, Records.Session(""), null));
-            Assert.True(await store.Sessions.Accept(key, 0, Records.Accepted("a"), [picture]));
-            Assert.True(await store.Sessions.Commit(key, 0, Records.Turn("a", picture.Hash)));
-            Assert.False(await store.Sessions.Commit(key, 0, Records.Turn("a", picture.Hash)));
+            Assert.True(await store.Sessions.Accept(key, Records.Free, Records.Owner, Records.Accepted("a"), [picture]));
+            Assert.True(await store.Sessions.Commit(key, Records.Held, Records.Turn("a", picture.Hash)));
+            Assert.False(await store.Sessions.Commit(key, Records.Held, Records.Turn("a", picture.Hash)));
             Assert.Equal(picture.Data, await store.Sessions.LoadImage(key, picture.Hash));
             Assert.Equal(1, (await store.Sessions.Load(key))!.Epoch);
             SnapshotOwner owner = new(key.Tenant, key.Session, new byte[32], new byte[32]);
