@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using FlowMM.Engine;
 using FlowMM.KvCache;
 using FlowMM.Model;
+using FlowMM.Silo.Files;
 using FlowMM.Silo.Migration;
 using FlowMM.Silo.Rebalancing;
 using FlowMM.Silo.Sessions;
@@ -40,6 +41,7 @@ public static class SiloHosting
         AddOptions<SnapshotOptions>(builder, "FlowMM:Snapshots");
         AddOptions<HandoverOptions>(builder, "FlowMM:Handover");
         AddOptions<RebalanceOptions>(builder, "FlowMM:Rebalance");
+        AddOptions<FileSettings>(builder, "FlowMM:Files");
         AddServices(builder.Services);
         builder.Services.AddFlowMMStore(redis);
         SiloSettings settings = builder.Configuration.GetSection("FlowMM:Silo").Get<SiloSettings>() ?? new();
