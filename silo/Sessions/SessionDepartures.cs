@@ -86,9 +86,10 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
         }
 
         departure.Begun = true;
+        bool straight;
         try
         {
-            long bytes = await Send(leaving, departure.Target);
+            (long bytes, straight) = await Send(leaving, departure.Target);
             Left = true;
             RequestContext.Set(IPlacementDirector.PlacementHintKey, departure.Target.SiloAddress);
             grain.Follow();
@@ -100,7 +101,7 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
             return false;
         }
 
-        await Forget();
+        await (straight ? Forget() : Task.CompletedTask);
         return true;
     }
 
@@ -126,17 +127,22 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
     }
 
     /// <summary>Straight to the other node; where that way is closed, through the store.</summary>
-    private async Task<long> Send(LeavingSession leaving, ClusterMember target)
+    /// <returns>Bytes sent, and whether they went straight.</returns>
+    private async Task<(long Bytes, bool Straight)> Send(LeavingSession leaving, ClusterMember target)
     {
         try
         {
-            return await context.Moves.Mover.Send(leaving, target);
+            return (await context.Moves.Mover.Send(leaving, target), true);
         }
         catch (RefusedException closed) when (closed.Code == ErrorCode.Unavailable)
         {
-            return leaving.Turn is null
+            long bytes = leaving.Turn is null
                 ? await context.Caches.Writer.Settle(grain.Key, leaving.Session.Turns, leaving.Session.Epoch, CancellationToken.None)
                 : await context.Moves.Parcels.Put(leaving, CancellationToken.None);
+
+            // Whoever is asked next takes it out of the store, this node not excluded: what is here goes first.
+            await Forget();
+            return (bytes, false);
         }
     }
 

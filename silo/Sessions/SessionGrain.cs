@@ -58,8 +58,7 @@ internal sealed partial class SessionGrain(
         string digest = Conversation.Digest(full);
         if (session.Turns.FirstOrDefault(t => t.Accepted.TurnId == request.TurnId) is TurnRecord done)
         {
-            CheckSame(done.Accepted.TurnId, done.Accepted.Digest, digest);
-            CheckGoesOn(request, done.AnswerIds);
+            CheckSame(request, digest, done.Accepted.Digest, done.AnswerIds);
             foreach (TurnEvent happened in TurnLog.Told(done, request.ResumeOffset))
             {
                 yield return happened;
@@ -70,7 +69,7 @@ internal sealed partial class SessionGrain(
 
         if (session.Pending is AcceptedTurn pending && pending.TurnId == request.TurnId)
         {
-            CheckSame(pending.TurnId, pending.Digest, digest);
+            CheckSame(request, digest, pending.Digest, []);
         }
 
         if (_departures.Left)
@@ -84,8 +83,7 @@ internal sealed partial class SessionGrain(
             throw new RefusedException(ErrorCode.FailedPrecondition, $"Turn '{log.TurnId}' of this session is running; wait for it or cancel it.");
         }
 
-        CheckSame(log.TurnId, log.Digest, digest);
-        CheckGoesOn(request, log.Ids);
+        CheckSame(request, digest, log.Digest, log.Ids);
         await foreach (TurnEvent happened in log.Listen(request.ResumeOffset, cancellationToken))
         {
             yield return happened;
@@ -177,12 +175,19 @@ internal sealed partial class SessionGrain(
         }
     }
 
-    private static void CheckSame(string turnId, string stored, string asked)
+    /// <summary>Holds a request against the turn of its id: it asks for the same, and text never goes on from another answer than the one whose start was told.</summary>
+    private static void CheckSame(TurnRequest request, string asked, string stored, IReadOnlyList<int> ids)
     {
         if (stored != asked)
         {
             throw new RefusedException(
-                ErrorCode.AlreadyExists, $"Turn '{turnId}' exists with other content: its digest is {stored}, the request's {asked}.");
+                ErrorCode.AlreadyExists, $"Turn '{request.TurnId}' exists with other content: its digest is {stored}, the request's {asked}.");
+        }
+
+        if (request.Said.Zip(ids).Any(pair => pair.First != pair.Second))
+        {
+            throw new RefusedException(
+                ErrorCode.FailedPrecondition, $"The answer of turn '{request.TurnId}' is not the one whose start was told; ask for it again from offset 0.");
         }
     }
 
@@ -197,16 +202,6 @@ internal sealed partial class SessionGrain(
     {
         DeactivateOnIdle();
         return Task.CompletedTask;
-    }
-
-    /// <summary>Text never goes on from another answer than the one that the caller was told the start of.</summary>
-    private static void CheckGoesOn(TurnRequest request, IReadOnlyList<int> ids)
-    {
-        if (request.Said.Zip(ids).Any(pair => pair.First != pair.Second))
-        {
-            throw new RefusedException(
-                ErrorCode.FailedPrecondition, $"The answer of turn '{request.TurnId}' is not the one whose start was told; ask for it again from offset 0.");
-        }
     }
 
     /// <summary>The session; one that was looked for in vain before may have been made since, by a fork.</summary>
