@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The long form of the fault run: conversations on three silos while silos are killed and stand still and Redis' connections are cut and slow.
+# The long form of the fault run: conversations on three silos while silos are killed and stand still, sessions move, and Redis' connections are cut and slow.
 # Usage: scripts/faults.sh [SECONDS [SEED...]]; 180 seconds and the seeds 1 2 3 when nothing is said. Ends with the first seed that fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,4 +1,6 @@
 using System.Net;
+using FlowMM.Gateway.Calls;
+using FlowMM.Gateway.Files;
 using FlowMM.Gateway.Services;
 using FlowMM.Gateway.Streams;
 using FlowMM.Gateway.Tenants;
@@ -70,6 +72,10 @@ public static class GatewayHosting
         services.AddSingleton<TenantResolver>();
         services.AddSingleton(provider => new ResumedStream(
             provider.GetRequiredService<IOptions<FailoverOptions>>(), provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<ResumedStream>>()));
+        services.AddSingleton(provider => new RepeatedCalls(
+            provider.GetRequiredService<IOptions<FailoverOptions>>(), provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<RepeatedCalls>>()));
+        services.AddSingleton<SessionCalls>();
+        services.AddSingleton<SessionFiles>();
         services.AddSingleton<ClusterNodes>();
         services.AddSingleton<ClusterConnection>();
         services.AddHostedService(provider => provider.GetRequiredService<ClusterConnection>());

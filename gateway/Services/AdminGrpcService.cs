@@ -1,5 +1,6 @@
 using FlowMM.Abstractions;
 using FlowMM.Admin.V1;
+using FlowMM.Gateway.Calls;
 using FlowMM.Gateway.Requests;
 using FlowMM.Gateway.Tenants;
 using Google.Protobuf.WellKnownTypes;
@@ -9,12 +10,12 @@ using ErrorCode = FlowMM.Abstractions.ErrorCode;
 namespace FlowMM.Gateway.Services;
 
 /// <summary>The admin service: checks the scope, names the grain, passes on what it says.</summary>
-internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes nodes, TenantResolver tenants, TimeProvider time) : AdminService.AdminServiceBase
+internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes nodes, SessionCalls sessions, RepeatedCalls calls, TenantResolver tenants, TimeProvider time) : AdminService.AdminServiceBase
 {
     public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
     {
         tenants.RequireAdmin(context.RequestHeaders);
-        return new() { Nodes = { await nodes.List(context.CancellationToken) } };
+        return new() { Nodes = { await List(context.CancellationToken) } };
     }
 
     public override async Task<ListSessionsResponse> ListSessions(ListSessionsRequest request, ServerCallContext context)
@@ -22,7 +23,8 @@ internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes node
         tenants.RequireAdmin(context.RequestHeaders);
         int take = RequestReader.PageSize(request.PageSize);
         string after = request.PageToken.Length == 0 ? "" : RequestReader.Id(request.PageToken, "page_token");
-        SessionPage page = await cluster.GetGrain<ICatalogGrain>(0).List(tenants.Tenant(context.RequestHeaders), after, take, context.CancellationToken);
+        string tenant = tenants.Tenant(context.RequestHeaders);
+        SessionPage page = await calls.Ask(() => cluster.GetGrain<ICatalogGrain>(0).List(tenant, after, take, context.CancellationToken), context.CancellationToken);
         return new()
         {
             Sessions = { page.Sessions.Select(s => new SessionSummary { SessionId = s.SessionId, Turns = s.Turns, Tokens = s.Tokens }) },
@@ -32,7 +34,7 @@ internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes node
 
     public override async Task<MigrateSessionResponse> MigrateSession(MigrateSessionRequest request, ServerCallContext context)
     {
-        ISessionGrain session = Session(request.SessionId, context);
+        ISessionGrain session = cluster.GetGrain<ISessionGrain>(Key(request.SessionId, context).ToString());
         MovedSession moved = await session.Migrate(request.Node, context.CancellationToken);
         double? pause = moved.TurnId.Length == 0 ? null : await session.GoneOn(moved.TurnId, context.CancellationToken);
         return new() { Node = moved.Node, Bytes = moved.Bytes, PauseMs = pause ?? 0 };
@@ -52,7 +54,7 @@ internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes node
     }
 
     public override async Task<SpillSessionResponse> SpillSession(SpillSessionRequest request, ServerCallContext context) =>
-        new() { Bytes = await Session(request.SessionId, context).Spill(context.CancellationToken) };
+        new() { Bytes = await sessions.Spill(Key(request.SessionId, context), context.CancellationToken) };
 
     public override async Task WatchCluster(WatchClusterRequest request, IServerStreamWriter<WatchClusterResponse> responseStream, ServerCallContext context)
     {
@@ -60,17 +62,18 @@ internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes node
         using PeriodicTimer timer = new(TimeSpan.FromSeconds(1), time);
         do
         {
-            WatchClusterResponse load = new() { Time = Timestamp.FromDateTimeOffset(time.GetUtcNow()), Nodes = { await nodes.List(context.CancellationToken) } };
+            WatchClusterResponse load = new() { Time = Timestamp.FromDateTimeOffset(time.GetUtcNow()), Nodes = { await List(context.CancellationToken) } };
             await responseStream.WriteAsync(load, context.CancellationToken);
         }
         while (await timer.WaitForNextTickAsync(context.CancellationToken));
     }
 
+    private Task<IReadOnlyList<Node>> List(CancellationToken cancellationToken) => calls.Ask(() => nodes.List(cancellationToken), cancellationToken);
+
     /// <summary>A session of the key's tenant.</summary>
-    private ISessionGrain Session(string id, ServerCallContext context)
+    private SessionKey Key(string id, ServerCallContext context)
     {
         tenants.RequireAdmin(context.RequestHeaders);
-        SessionKey key = new(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id"));
-        return cluster.GetGrain<ISessionGrain>(key.ToString());
+        return new(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id"));
     }
 }

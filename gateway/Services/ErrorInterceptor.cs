@@ -39,6 +39,20 @@ internal sealed partial class ErrorInterceptor(ClusterConnection cluster, ILogge
         }
     }
 
+    public override async Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            RequireCluster(context);
+            return await continuation(requestStream, context);
+        }
+        catch (Exception exception) when (exception is not RpcException)
+        {
+            throw Translate(exception, context);
+        }
+    }
+
     private void RequireCluster(ServerCallContext context)
     {
         if (!cluster.MayCall && context.Method.StartsWith("/flowmm.", StringComparison.Ordinal))

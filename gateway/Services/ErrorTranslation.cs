@@ -24,6 +24,7 @@ internal static class ErrorTranslation
         ErrorCode.Unimplemented => StatusCode.Unimplemented,
         ErrorCode.PermissionDenied => StatusCode.PermissionDenied,
         ErrorCode.DeadlineExceeded => StatusCode.DeadlineExceeded,
+        ErrorCode.DataLoss => StatusCode.DataLoss,
         _ => StatusCode.Unknown,
     };
 
@@ -51,6 +52,10 @@ internal static class ErrorTranslation
         EnumerationAbortedException or
         RedisException ||
         IsFromStore(exception as UnavailableExceptionFallbackException);
+
+    /// <summary>True when the same call may be answered if it is made again. Where nobody cancelled a call that ends so, its session left the node.</summary>
+    public static bool IsBreak(Exception exception) =>
+        exception is OperationCanceledException or RefusedException { Code: ErrorCode.Unavailable } || IsInterruption(exception);
 
     /// <summary>True for what the store's client threw at a node, as it arrives where its type may not be read from the wire.</summary>
     private static bool IsFromStore(UnavailableExceptionFallbackException? exception) =>

@@ -1,9 +1,12 @@
 using FlowMM.Abstractions;
+using FlowMM.Gateway.Calls;
+using FlowMM.Gateway.Files;
 using FlowMM.Gateway.Hosting;
 using FlowMM.Gateway.Requests;
 using FlowMM.Gateway.Streams;
 using FlowMM.Gateway.Tenants;
 using FlowMM.Inference.V1;
+using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
 using ErrorCode = FlowMM.Abstractions.ErrorCode;
@@ -11,7 +14,7 @@ using ErrorCode = FlowMM.Abstractions.ErrorCode;
 namespace FlowMM.Gateway.Services;
 
 /// <summary>The inference service: checks a request, names the session's grain, passes on what it says.</summary>
-internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolver tenants, ResumedStream streams, IOptions<GatewayOptions> options)
+internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolver tenants, ResumedStream streams, SessionFiles files, SessionCalls sessions, RepeatedCalls calls, IOptions<GatewayOptions> options)
     : InferenceService.InferenceServiceBase
 {
     private readonly GatewayOptions _options = options.Value;
@@ -21,12 +24,12 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
         string tenant = tenants.Tenant(context.RequestHeaders);
         string id = RequestReader.IdOrNew(request.SessionId, "session_id");
         SessionSpec spec = RequestReader.Spec(request, _options);
-        return new() { Session = ResponseWriter.Session(await cluster.GetGrain<ICatalogGrain>(0).Create(tenant, id, spec, context.CancellationToken)) };
+        return new() { Session = ResponseWriter.Session(await sessions.Create(new(tenant, id), spec, context.CancellationToken)) };
     }
 
     public override async Task Generate(GenerateRequest request, IServerStreamWriter<GenerateResponse> responseStream, ServerCallContext context)
     {
-        ISessionGrain session = Session(request.SessionId, context);
+        ISessionGrain session = cluster.GetGrain<ISessionGrain>(Key(request.SessionId, context).ToString());
         string turnId = RequestReader.IdOrNew(request.TurnId, "turn_id");
         TurnRequest turn = RequestReader.Turn(request, turnId, _options);
 
@@ -44,13 +47,13 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
     }
 
     public override async Task<GetSessionResponse> GetSession(GetSessionRequest request, ServerCallContext context) =>
-        new() { Session = ResponseWriter.Session(await Session(request.SessionId, context).Get(context.CancellationToken)) };
+        new() { Session = ResponseWriter.Session(await sessions.Get(Key(request.SessionId, context), context.CancellationToken)) };
 
     public override async Task<ListTurnsResponse> ListTurns(ListTurnsRequest request, ServerCallContext context)
     {
-        ISessionGrain session = Session(request.SessionId, context);
+        SessionKey session = Key(request.SessionId, context);
         (int skip, int take) = RequestReader.Page(request.PageToken, request.PageSize);
-        TurnPage page = await session.ListTurns(skip, take, context.CancellationToken);
+        TurnPage page = await sessions.ListTurns(session, skip, take, context.CancellationToken);
         return new()
         {
             Turns = { page.Turns.Select(ResponseWriter.Turn) },
@@ -60,27 +63,44 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
 
     public override async Task<CancelTurnResponse> CancelTurn(CancelTurnRequest request, ServerCallContext context)
     {
-        ISessionGrain session = Session(request.SessionId, context);
+        SessionKey session = Key(request.SessionId, context);
         string turn = RequestReader.Id(request.TurnId, "turn_id");
-        return new() { Cancelled = await session.Cancel(turn, context.CancellationToken) };
+        return new() { Cancelled = await sessions.Cancel(session, turn, context.CancellationToken) };
     }
 
     public override async Task<ForkSessionResponse> ForkSession(ForkSessionRequest request, ServerCallContext context)
     {
-        ISessionGrain session = Session(request.SessionId, context);
-        string copy = RequestReader.IdOrNew(request.NewSessionId, "new_session_id");
-        return new() { Session = ResponseWriter.Session(await session.Fork(copy, request.Turns, context.CancellationToken)) };
+        SessionKey session = Key(request.SessionId, context);
+        string copy = request.NewSessionId.Length == 0 ? "" : RequestReader.Id(request.NewSessionId, "new_session_id");
+        return new() { Session = ResponseWriter.Session(await sessions.Fork(session, copy, request.Turns, context.CancellationToken)) };
     }
 
-    public override async Task<RewindSessionResponse> RewindSession(RewindSessionRequest request, ServerCallContext context)
+    public override async Task<RewindSessionResponse> RewindSession(RewindSessionRequest request, ServerCallContext context) =>
+        new() { Session = ResponseWriter.Session(await sessions.Rewind(Key(request.SessionId, context), request.Turns, context.CancellationToken)) };
+
+    public override async Task ExportSession(ExportSessionRequest request, IServerStreamWriter<ExportSessionResponse> responseStream, ServerCallContext context)
     {
-        ISessionGrain session = Session(request.SessionId, context);
-        return new() { Session = ResponseWriter.Session(await session.Rewind(request.Turns, context.CancellationToken)) };
+        await foreach (ReadOnlyMemory<byte> piece in files.Export(Key(request.SessionId, context), context.CancellationToken))
+        {
+            await responseStream.WriteAsync(new() { Data = UnsafeByteOperations.UnsafeWrap(piece) }, context.CancellationToken);
+        }
+    }
+
+    public override async Task<ImportSessionResponse> ImportSession(IAsyncStreamReader<ImportSessionRequest> requestStream, ServerCallContext context)
+    {
+        string tenant = tenants.Tenant(context.RequestHeaders);
+        if (!await requestStream.MoveNext(context.CancellationToken))
+        {
+            throw RequestReader.Refuse("the file is empty");
+        }
+
+        SessionKey key = new(tenant, RequestReader.IdOrNew(requestStream.Current.SessionId, "session_id"));
+        return new() { Session = ResponseWriter.Session(await files.Import(key, requestStream, context.CancellationToken)) };
     }
 
     public override async Task<DeleteSessionResponse> DeleteSession(DeleteSessionRequest request, ServerCallContext context)
     {
-        await Session(request.SessionId, context).Delete(context.CancellationToken);
+        await sessions.Delete(Key(request.SessionId, context), context.CancellationToken);
         return new();
     }
 
@@ -89,18 +109,17 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
         tenants.Tenant(context.RequestHeaders);
         string system = RequestReader.Text(request.System, "system", _options);
         IReadOnlyList<MessagePart> parts = RequestReader.Parts(request.Parts, _options);
-        TokenCount count = await Model().CountTokens(system, parts, context.CancellationToken);
+        TokenCount count = await calls.Ask(() => Model().CountTokens(system, parts, context.CancellationToken), context.CancellationToken);
         return new() { Tokens = count.Tokens, ImageTokens = count.ImageTokens };
     }
 
     public override async Task<GetModelResponse> GetModel(GetModelRequest request, ServerCallContext context)
     {
         tenants.Tenant(context.RequestHeaders);
-        return ResponseWriter.Model(await Model().Describe(context.CancellationToken));
+        return ResponseWriter.Model(await calls.Ask(() => Model().Describe(context.CancellationToken), context.CancellationToken));
     }
 
-    private ISessionGrain Session(string id, ServerCallContext context) =>
-        cluster.GetGrain<ISessionGrain>(new SessionKey(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id")).ToString());
+    private SessionKey Key(string id, ServerCallContext context) => new(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id"));
 
     private IModelGrain Model() => cluster.GetGrain<IModelGrain>(0);
 }

@@ -5,6 +5,7 @@ namespace FlowMM.Gateway.Streams;
 /// <summary>What a caller has been told of a turn.</summary>
 internal sealed class Delivered(long offset)
 {
+    // Of a caller who came with an offset they may be known only later, or never.
     private readonly List<int> _ids = [];
     private bool _accepted;
 
@@ -44,7 +45,7 @@ internal sealed class Delivered(long offset)
             throw new InvalidOperationException($"Text from {delta.Offset} follows text up to {Offset}.");
         }
 
-        Learn(delta);
+        delta.AddTo(_ids);
         if (known >= delta.Text.Length)
         {
             return null;
@@ -53,15 +54,5 @@ internal sealed class Delivered(long offset)
         TextDelta fresh = known == 0 ? delta : delta with { Offset = Offset, Text = delta.Text[(int)known..] };
         Offset += fresh.Text.Length;
         return fresh;
-    }
-
-    /// <summary>Keeps the ids from the answer's start on; of a caller who came with an offset they may be known only later, or never.</summary>
-    private void Learn(TextDelta delta)
-    {
-        int start = delta.Tokens - delta.Ids.Count;
-        if (start <= _ids.Count && delta.Tokens > _ids.Count)
-        {
-            _ids.AddRange(delta.Ids.Skip(_ids.Count - start));
-        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using FlowMM.Abstractions;
+using FlowMM.Gateway.Calls;
 using FlowMM.Gateway.Services;
 using Microsoft.Extensions.Options;
 using ErrorCode = FlowMM.Abstractions.ErrorCode;
@@ -13,6 +14,7 @@ namespace FlowMM.Gateway.Streams;
 internal sealed partial class ResumedStream(IOptions<FailoverOptions> options, TimeProvider time, Random random, ILogger<ResumedStream> logger)
 {
     private readonly FailoverOptions _options = options.Value;
+    private readonly Backoff _backoff = new(options.Value, random);
 
     /// <summary>The turn's events, without gap and without repetition; ends after the final one.</summary>
     /// <param name="session">Where to ask.</param>
@@ -52,15 +54,11 @@ internal sealed partial class ResumedStream(IOptions<FailoverOptions> options, T
             TurnEvent? happened = await call.Next(offset, cancellationToken);
             return happened is null ? (null, new TimeoutException("The stream ended before the turn.")) : (happened, null);
         }
-        catch (Exception error) when (!cancellationToken.IsCancellationRequested && IsBreak(error))
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested && ErrorTranslation.IsBreak(error))
         {
             return (null, error);
         }
     }
-
-    // Nobody here cancelled a call that ends so: its session left the node.
-    private static bool IsBreak(Exception error) =>
-        error is OperationCanceledException or RefusedException { Code: ErrorCode.Unavailable } || ErrorTranslation.IsInterruption(error);
 
     private async Task WaitBefore(int tries, Exception broken, string turnId, long offset, CancellationToken cancellationToken)
     {
@@ -70,8 +68,7 @@ internal sealed partial class ResumedStream(IOptions<FailoverOptions> options, T
                 ErrorCode.Unavailable, $"The turn could not be resumed in {_options.Attempts} tries; go on later with turn_id {turnId} and resume_offset {offset}.");
         }
 
-        TimeSpan most = _options.FirstDelay * Math.Pow(2, Math.Min(tries - 1, 30));
-        TimeSpan wait = (most < _options.MostDelay ? most : _options.MostDelay) * (1 - (random.NextDouble() / 2));
+        TimeSpan wait = _backoff.Before(tries);
         Resuming(broken.GetType().Name, offset, tries, wait);
         await Task.Delay(wait, time, cancellationToken);
     }

@@ -20,7 +20,9 @@ internal static class MigrationHosting
         services.AddSingleton<HandoverSettings>();
         services.AddSingleton<ParcelWriter>();
         services.AddSingleton<ParcelReader>();
+        services.AddSingleton<Intake>();
         services.AddSingleton<Arrivals>();
+        services.AddSingleton<StoredParcels>();
         services.AddSingleton<HandoverTaker>();
         services.AddSingleton<HandoverServer>();
         services.AddHostedService(provider => provider.GetRequiredService<HandoverServer>());

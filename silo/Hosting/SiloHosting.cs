@@ -3,7 +3,9 @@ using System.Net.Sockets;
 using FlowMM.Engine;
 using FlowMM.KvCache;
 using FlowMM.Model;
+using FlowMM.Silo.Files;
 using FlowMM.Silo.Migration;
+using FlowMM.Silo.Rebalancing;
 using FlowMM.Silo.Sessions;
 using FlowMM.Silo.Store;
 using Microsoft.Extensions.Configuration;
@@ -38,6 +40,8 @@ public static class SiloHosting
         AddOptions<StoreSettings>(builder, "FlowMM:Store");
         AddOptions<SnapshotOptions>(builder, "FlowMM:Snapshots");
         AddOptions<HandoverOptions>(builder, "FlowMM:Handover");
+        AddOptions<RebalanceOptions>(builder, "FlowMM:Rebalance");
+        AddOptions<FileSettings>(builder, "FlowMM:Files");
         AddServices(builder.Services);
         builder.Services.AddFlowMMStore(redis);
         SiloSettings settings = builder.Configuration.GetSection("FlowMM:Silo").Get<SiloSettings>() ?? new();
@@ -66,6 +70,7 @@ public static class SiloHosting
         services.AddSingleton<SessionContext>();
         services.AddFlowMMMigration();
         services.AddFlowMMPlacement();
+        services.AddFlowMMRebalancing();
         services.AddHostedService<EngineWarmUp>();
     }
 

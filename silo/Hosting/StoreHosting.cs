@@ -1,3 +1,4 @@
+using FlowMM.Silo.Files;
 using FlowMM.Silo.Sessions;
 using FlowMM.Silo.Snapshots;
 using FlowMM.Silo.Store;
@@ -33,6 +34,9 @@ internal static class StoreHosting
         services.AddSingleton<SnapshotWriter>();
         services.AddHostedService(provider => provider.GetRequiredService<SnapshotWriter>());
         services.AddSingleton<SessionCopies>();
+        services.AddSingleton<SessionFileWriter>();
+        services.AddSingleton<SessionFileReader>();
+        services.AddSingleton<SessionImporter>();
         services.AddSingleton<SessionCaches>();
         services.AddSingleton<StoreSweeper>();
         services.AddHostedService(provider => provider.GetRequiredService<StoreSweeper>());

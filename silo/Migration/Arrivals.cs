@@ -9,7 +9,7 @@ namespace FlowMM.Silo.Migration;
 internal sealed class Arrivals(TimeProvider time)
 {
     // An activation follows within moments, or went elsewhere: then the turn begins again there.
-    private static readonly TimeSpan Life = TimeSpan.FromMinutes(1);
+    internal static readonly TimeSpan Life = TimeSpan.FromMinutes(1);
     private readonly ConcurrentDictionary<SessionKey, ArrivedTurn> _turns = [];
 
     public void Add(SessionKey key, ArrivedTurn turn)
@@ -26,7 +26,7 @@ internal sealed class Arrivals(TimeProvider time)
     /// <param name="key">The session.</param>
     /// <param name="session">As the store has it.</param>
     public ArrivedTurn? Take(SessionKey key, SessionRecord? session) =>
-        _turns.TryRemove(key, out ArrivedTurn? turn) && session is not null && turn.Epoch == session.Epoch && turn.TurnId == session.Pending?.TurnId
+        _turns.TryRemove(key, out ArrivedTurn? turn) && session is not null && turn.Held == session.Fence && turn.TurnId == session.Pending?.TurnId
         && time.GetElapsedTime(turn.Came) <= Life
             ? turn
             : null;
@@ -34,8 +34,8 @@ internal sealed class Arrivals(TimeProvider time)
 
 /// <summary>A turn that came here frozen.</summary>
 /// <param name="TurnId">Its id.</param>
-/// <param name="Epoch">The session's epoch.</param>
+/// <param name="Held">The run that sent it: as long as the session names that, nobody went on with the turn since.</param>
 /// <param name="Progress">How far it is.</param>
 /// <param name="PausedMs">How long it had stood still when it was sent.</param>
 /// <param name="Came">When it was here, a timestamp of the clock.</param>
-internal sealed record ArrivedTurn(string TurnId, long Epoch, TurnProgress Progress, double PausedMs, long Came);
+internal sealed record ArrivedTurn(string TurnId, Fence Held, TurnProgress Progress, double PausedMs, long Came);

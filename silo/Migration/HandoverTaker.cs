@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
 using FlowMM.Abstractions;
-using FlowMM.Engine;
 using FlowMM.Handover.V1;
 using FlowMM.KvCache;
 using FlowMM.Silo.Hosting;
@@ -13,7 +12,7 @@ namespace FlowMM.Silo.Migration;
 
 /// <summary>Takes sessions over from other nodes: all is verified before the engine sees it, and the turn waits for its activation.</summary>
 internal sealed class HandoverTaker(
-    ISessionStore store, InferenceEngine engine, ParcelReader reader, Arrivals arrivals, HandoverSettings settings) : HandoverService.HandoverServiceBase, IDisposable
+    ISessionStore store, Intake intake, Arrivals arrivals, HandoverSettings settings) : HandoverService.HandoverServiceBase, IDisposable
 {
     // A session that is taken is in memory until it is verified.
     private readonly SemaphoreSlim _places = new(settings.Options.TakeAtOnce);
@@ -39,45 +38,26 @@ internal sealed class HandoverTaker(
     private async Task<TakeResponse> TakeNow(IAsyncStreamReader<TakeRequest> requestStream, ServerCallContext context)
     {
         (SessionHandover handover, List<ReadOnlyMemory<byte>> chunks) = await Read(requestStream, context.CancellationToken);
-        long came = settings.Time.GetTimestamp();
         SessionKey key = new(handover.Tenant, handover.SessionId);
-        SessionRecord? session = await store.Load(key);
-        if (session is null || session.Epoch != handover.Epoch || (handover.TurnId.Length > 0 && session.Pending?.TurnId != handover.TurnId))
-        {
-            throw new RpcException(new Status(StatusCode.FailedPrecondition, "The session is not as the sender says."));
-        }
-
         try
         {
-            TurnProgress? progress = reader.Progress(handover, chunks, session);
-            if (reader.Image(handover, chunks, session, progress) is { } image)
-            {
-                CacheArrival arrival = new(CacheSource.Migrated, chunks.Sum(c => (long)c.Length), handover.PausedMs + settings.Time.GetElapsedTime(came).TotalMilliseconds);
-                await Receive(key.ToString(), image, arrival, context.CancellationToken);
-            }
-
-            // A sender that gave up goes on with the turn itself: from what it sent, tokens that it says meanwhile would be said otherwise here.
+            ArrivedTurn? turn = await intake.Take(handover, chunks, await store.Load(key), context.CancellationToken);
             context.CancellationToken.ThrowIfCancellationRequested();
-            if (progress is not null)
+            if (turn is not null)
             {
-                arrivals.Add(key, new ArrivedTurn(handover.TurnId, handover.Epoch, progress, handover.PausedMs, came));
+                arrivals.Add(key, turn);
             }
         }
         catch (SnapshotRefusedException refused)
         {
             throw new RpcException(new Status(StatusCode.FailedPrecondition, $"{refused.Refusal}: {refused.Message}"));
         }
+        catch (RefusedException refused)
+        {
+            throw new RpcException(new Status(refused.Code == ErrorCode.ResourceExhausted ? StatusCode.ResourceExhausted : StatusCode.FailedPrecondition, refused.Message));
+        }
 
         return new();
-    }
-
-    private async Task Receive(string key, SessionImage image, CacheArrival arrival, CancellationToken cancellationToken)
-    {
-        // What an earlier stay left behind is older.
-        if (!await engine.Forget(key, cancellationToken) || !await engine.Receive(key, image, arrival, cancellationToken))
-        {
-            throw new RpcException(new Status(StatusCode.ResourceExhausted, "There is no room for the session's cache."));
-        }
     }
 
     private void Authenticate(Metadata headers)

@@ -13,6 +13,14 @@ namespace FlowMM.Silo.Migration;
 /// <summary>Cuts a session into the messages of a handover. The chunks of its cache are those of a snapshot.</summary>
 internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings format, TimeProvider time)
 {
+    /// <summary>How many chunks a session makes, of its cache and its turn's state.</summary>
+    /// <param name="leaving">What goes.</param>
+    public int Pieces(LeavingSession leaving)
+    {
+        using SnapshotEncoder? encoder = leaving.Image is { } image ? new(image, Owner(leaving), Stamp(leaving), format) : null;
+        return (encoder?.ChunkCount ?? 0) + ((State(leaving.Progress).Length + format.ChunkBytes - 1) / format.ChunkBytes);
+    }
+
     /// <summary>The messages, each made when it is asked for; the description comes last.</summary>
     /// <param name="leaving">What goes.</param>
     public IEnumerable<TakeRequest> Write(LeavingSession leaving)
@@ -23,6 +31,7 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
             SessionId = leaving.Key.Session,
             Epoch = leaving.Session.Epoch,
             TurnId = leaving.Turn?.TurnId ?? "",
+            Owner = leaving.Owner ?? "",
         };
         if (leaving.Image is { } image)
         {
@@ -37,9 +46,9 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
             handover.Manifest = ByteString.CopyFrom(encoder.Manifest());
         }
 
-        if (leaving.Progress is { } progress)
+        byte[] state = State(leaving.Progress);
+        if (state.Length > 0)
         {
-            byte[] state = JsonSerializer.SerializeToUtf8Bytes(progress, TurnStateJson.Default.TurnProgress);
             handover.StateChecksum = XxHash3.HashToUInt64(state);
             for (int at = 0; at < state.Length; at += format.ChunkBytes)
             {
@@ -51,6 +60,9 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
         yield return new() { Handover = handover };
     }
 
+    private static byte[] State(TurnProgress? progress) =>
+        progress is null ? [] : JsonSerializer.SerializeToUtf8Bytes(progress, TurnStateJson.Default.TurnProgress);
+
     private SnapshotOwner Owner(LeavingSession leaving) => SessionHistory.Owner(leaving.Key, engine.Model.Digest, leaving.Session.Turns);
 
     private SnapshotStamp Stamp(LeavingSession leaving) =>
@@ -61,7 +73,8 @@ internal sealed class ParcelWriter(InferenceEngine engine, SnapshotSettings form
 /// <param name="Key">Which.</param>
 /// <param name="Session">Its committed turns.</param>
 /// <param name="Turn">The turn that was frozen; null when it is idle.</param>
+/// <param name="Owner">The run that it was frozen in; null when it is idle.</param>
 /// <param name="Progress">How far that turn is.</param>
 /// <param name="Image">Its cache; null when there is none.</param>
 /// <param name="Frozen">When it was frozen, a timestamp of the clock.</param>
-internal sealed record LeavingSession(SessionKey Key, SessionRecord Session, AcceptedTurn? Turn, TurnProgress? Progress, SessionImage? Image, long Frozen);
+internal sealed record LeavingSession(SessionKey Key, SessionRecord Session, AcceptedTurn? Turn, string? Owner, TurnProgress? Progress, SessionImage? Image, long Frozen);

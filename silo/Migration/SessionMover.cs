@@ -45,7 +45,7 @@ internal sealed partial class SessionMover(
     /// <param name="leaving">What goes.</param>
     /// <param name="target">Where to.</param>
     /// <returns>Bytes sent.</returns>
-    /// <exception cref="RefusedException">It did not come there; it is still here.</exception>
+    /// <exception cref="RefusedException">It did not come there; it is still here. <see cref="ErrorCode.Unavailable"/>: the way is closed; another code: the node does not take it.</exception>
     public async Task<long> Send(LeavingSession leaving, ClusterMember target)
     {
         Line? line = null;
@@ -65,7 +65,8 @@ internal sealed partial class SessionMover(
         catch (RpcException error)
         {
             NotSent(error, target.Name, error.StatusCode);
-            throw new RefusedException(ErrorCode.Unavailable, $"The session did not come to node '{target.Name}': {error.Status.Detail}");
+            ErrorCode code = error.StatusCode is StatusCode.FailedPrecondition or StatusCode.ResourceExhausted ? ErrorCode.FailedPrecondition : ErrorCode.Unavailable;
+            throw new RefusedException(code, $"The session did not come to node '{target.Name}': {error.Status.Detail}");
         }
         finally
         {
@@ -133,7 +134,7 @@ internal sealed partial class SessionMover(
 
     private NodeLoad? Load(SiloAddress silo) => board.Loads.FirstOrDefault(l => l.Silo == silo.ToParsableString());
 
-    [LoggerMessage(1, LogLevel.Warning, "A session did not come to node {Node}: {Status}. It stays.")]
+    [LoggerMessage(1, LogLevel.Warning, "A session did not come straight to node {Node}: {Status}.")]
     private partial void NotSent(Exception exception, string node, StatusCode status);
 
     /// <summary>A channel and how many sessions are on it.</summary>

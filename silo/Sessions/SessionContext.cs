@@ -12,14 +12,13 @@ namespace FlowMM.Silo.Sessions;
 internal sealed record SessionCaches(SessionRestorer Restorer, SnapshotWriter Writer, SessionCopies Copies);
 
 /// <summary>What moves sessions.</summary>
-internal sealed record SessionMoves(SessionMover Mover, Arrivals Arrivals, LocalSessions Local);
+internal sealed record SessionMoves(SessionMover Mover, Arrivals Arrivals, StoredParcels Parcels, LocalSessions Local);
 
 /// <summary>What every session of a node shares.</summary>
 internal sealed class SessionContext(
     TimeProvider time, IOptions<DefaultSettings> defaults, SessionCaches caches, TurnRunner runner, SessionMoves moves, ILogger<SessionGrain> logger)
 {
     public SessionMoves Moves { get; } = moves;
-
 
     public SessionCaches Caches { get; } = caches;
 

@@ -15,6 +15,7 @@ namespace FlowMM.Silo.Sessions;
 /// </summary>
 internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceEngine engine, SessionContext context)
 {
+    private const int CaptureTries = 500;
     private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(2);
 
     private Departure? _departure;
@@ -85,9 +86,10 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
         }
 
         departure.Begun = true;
+        bool straight;
         try
         {
-            long bytes = await context.Moves.Mover.Send(leaving, departure.Target);
+            (long bytes, straight) = await Send(leaving, departure.Target);
             Left = true;
             RequestContext.Set(IPlacementDirector.PlacementHintKey, departure.Target.SiloAddress);
             grain.Follow();
@@ -99,7 +101,7 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
             return false;
         }
 
-        await Forget();
+        await (straight ? Forget() : Task.CompletedTask);
         return true;
     }
 
@@ -124,13 +126,46 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
         }
     }
 
+    /// <summary>Straight to the other node; where that way is closed, through the store.</summary>
+    /// <returns>Bytes sent, and whether they went straight.</returns>
+    private async Task<(long Bytes, bool Straight)> Send(LeavingSession leaving, ClusterMember target)
+    {
+        try
+        {
+            return (await context.Moves.Mover.Send(leaving, target), true);
+        }
+        catch (RefusedException closed) when (closed.Code == ErrorCode.Unavailable)
+        {
+            long bytes = leaving.Turn is null
+                ? await context.Caches.Writer.Settle(grain.Key, leaving.Session.Turns, leaving.Session.Epoch, CancellationToken.None)
+                : await context.Moves.Parcels.Put(leaving, CancellationToken.None);
+
+            // Whoever is asked next takes it out of the store, this node not excluded: what is here goes first.
+            await Forget();
+            return (bytes, false);
+        }
+    }
+
     /// <summary>An idle session goes with its cache, if it is in memory.</summary>
     private async Task DepartIdle(CancellationToken cancellationToken)
     {
         SessionRecord session = grain.Session() ?? throw new RefusedException(ErrorCode.NotFound, $"There is no session '{grain.Key.Session}'.");
         Left = true;
-        (_, SessionImage? image) = session.Turns.Count == 0 ? default : await engine.Capture(Key, cancellationToken);
-        await Depart(new LeavingSession(grain.Key, session, null, null, image, context.Time.GetTimestamp()));
+        SessionImage? image = session.Turns.Count == 0 ? null : await Capture(cancellationToken);
+        await Depart(new LeavingSession(grain.Key, session, null, null, null, image, context.Time.GetTimestamp()));
+    }
+
+    /// <summary>The cache; null when it is not in memory. The engine lets go of a sequence a step after its last event.</summary>
+    private async Task<SessionImage?> Capture(CancellationToken cancellationToken)
+    {
+        (bool busy, SessionImage? image) = await engine.Capture(Key, cancellationToken);
+        for (int attempt = 1; busy && attempt < CaptureTries; attempt++)
+        {
+            await Task.Delay(Moment, context.Time, cancellationToken);
+            (busy, image) = await engine.Capture(Key, cancellationToken);
+        }
+
+        return image;
     }
 
     /// <summary>Nobody takes the session: its next call begins it from the store.</summary>

@@ -20,6 +20,8 @@ namespace FlowMM.Silo.Sessions;
 internal sealed partial class SessionGrain(
     ISessionStore store, InferenceEngine engine, Conversation conversation, SessionContext context) : Grain, ISessionGrain
 {
+    private static readonly TimeSpan Declined = TimeSpan.FromSeconds(2);
+
     private SessionRecord? _session;
     private TurnLog? _running;
     private SessionDepartures _departures = null!;
@@ -30,12 +32,12 @@ internal sealed partial class SessionGrain(
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        _departures = new(new(Key, () => _running, () => _session, MigrateOnIdle, DeactivateOnIdle), engine, context);
+        _departures = new(new(Key, () => _running, () => _session, Follow, DeactivateOnIdle), engine, context);
         _session = await store.Load(Key);
         context.Moves.Local.Add(Key);
-        if (context.Moves.Arrivals.Take(Key, _session) is { } arrived)
+        if (_session is { } session && (context.Moves.Arrivals.Take(Key, session) ?? await context.Moves.Parcels.Take(Key, session, cancellationToken)) is { } arrived)
         {
-            GoOn(_session!, arrived);
+            GoOn(session, arrived);
         }
     }
 
@@ -56,7 +58,7 @@ internal sealed partial class SessionGrain(
         string digest = Conversation.Digest(full);
         if (session.Turns.FirstOrDefault(t => t.Accepted.TurnId == request.TurnId) is TurnRecord done)
         {
-            CheckSame(done.Accepted.TurnId, done.Accepted.Digest, digest);
+            CheckSame(request, digest, done.Accepted.Digest, done.AnswerIds);
             foreach (TurnEvent happened in TurnLog.Told(done, request.ResumeOffset))
             {
                 yield return happened;
@@ -67,7 +69,7 @@ internal sealed partial class SessionGrain(
 
         if (session.Pending is AcceptedTurn pending && pending.TurnId == request.TurnId)
         {
-            CheckSame(pending.TurnId, pending.Digest, digest);
+            CheckSame(request, digest, pending.Digest, []);
         }
 
         if (_departures.Left)
@@ -81,7 +83,7 @@ internal sealed partial class SessionGrain(
             throw new RefusedException(ErrorCode.FailedPrecondition, $"Turn '{log.TurnId}' of this session is running; wait for it or cancel it.");
         }
 
-        CheckSame(log.TurnId, log.Digest, digest);
+        CheckSame(request, digest, log.Digest, log.Ids);
         await foreach (TurnEvent happened in log.Listen(request.ResumeOffset, cancellationToken))
         {
             yield return happened;
@@ -173,13 +175,33 @@ internal sealed partial class SessionGrain(
         }
     }
 
-    private static void CheckSame(string turnId, string stored, string asked)
+    /// <summary>Holds a request against the turn of its id: it asks for the same, and text never goes on from another answer than the one whose start was told.</summary>
+    private static void CheckSame(TurnRequest request, string asked, string stored, IReadOnlyList<int> ids)
     {
         if (stored != asked)
         {
             throw new RefusedException(
-                ErrorCode.AlreadyExists, $"Turn '{turnId}' exists with other content: its digest is {stored}, the request's {asked}.");
+                ErrorCode.AlreadyExists, $"Turn '{request.TurnId}' exists with other content: its digest is {stored}, the request's {asked}.");
         }
+
+        if (request.Said.Zip(ids).Any(pair => pair.First != pair.Second))
+        {
+            throw new RefusedException(
+                ErrorCode.FailedPrecondition, $"The answer of turn '{request.TurnId}' is not the one whose start was told; ask for it again from offset 0.");
+        }
+    }
+
+    /// <summary>Lets this activation go where its session went; where the runtime declines that, it ends, and the next call begins another.</summary>
+    private void Follow()
+    {
+        MigrateOnIdle();
+        this.RegisterGrainTimer(Decline, new GrainTimerCreationOptions { DueTime = Declined, Period = Timeout.InfiniteTimeSpan });
+    }
+
+    private Task Decline(CancellationToken cancellationToken)
+    {
+        DeactivateOnIdle();
+        return Task.CompletedTask;
     }
 
     /// <summary>The session; one that was looked for in vain before may have been made since, by a fork.</summary>
@@ -209,23 +231,24 @@ internal sealed partial class SessionGrain(
     private TurnLog Begin(SessionRecord session, TurnRequest request)
     {
         AcceptedTurn accepted = conversation.Accept(session, request);
-        TurnLog log = _running = new TurnLog(accepted.TurnId, accepted.Digest);
+        TurnLog log = _running = new TurnLog(accepted, request.Said);
         ImmutableBytes[] images = [.. request.Parts.Where(p => p.Image is not null).Select(p => p.Image!)];
         Task<Restoration> bringing = accepted.Reset
             ? Task.FromResult(Restoration.None)
             : context.Caches.Restorer.Bring(Key, session.Turns, log.Cancellation.Token);
-        _ = Run(new TurnStart(Key, session, accepted, images, new TurnProgress { Ids = request.Said }, bringing), log, () => store.Accept(Key, session.Epoch, accepted, images));
+        TurnStart turn = new(Key, session, accepted, images, new TurnProgress { Ids = request.Said }, bringing);
+        _ = Run(turn, log, () => store.Accept(Key, session.Fence, log.Owner, accepted, images));
         return log;
     }
 
-    /// <summary>Goes on with a turn that came here frozen; it is on record already.</summary>
+    /// <summary>Goes on with a turn that came here frozen, unless someone else has meanwhile: who sent it, or who was asked for it.</summary>
     private void GoOn(SessionRecord session, ArrivedTurn arrived)
     {
         AcceptedTurn accepted = session.Pending!;
         TurnStart turn = new(Key, session, accepted, [], arrived.Progress, Task.FromResult(Restoration.None));
-        _running = new TurnLog(accepted.TurnId, accepted.Digest);
+        TurnLog log = _running = new TurnLog(accepted, arrived.Progress.Ids);
         _arrived = (accepted.TurnId, Paused(turn, arrived));
-        _ = Run(turn, _running, () => Task.FromResult(true));
+        _ = Run(turn, log, () => store.TakeOver(Key, arrived.Held, log.Owner));
     }
 
     private async Task<double> Paused(TurnStart turn, ArrivedTurn arrived)
@@ -250,8 +273,8 @@ internal sealed partial class SessionGrain(
                 return;
             }
 
-            await Write(store.Commit(Key, session.Epoch, record));
-            _session = session with { Epoch = session.Epoch + 1, Turns = [.. session.Turns, record], Pending = null };
+            await Write(store.Commit(Key, Held(session, log), record));
+            _session = session.With(record);
             _running = null;
             context.Caches.Restorer.Saw(record.Turn.Provenance);
             context.Caches.Writer.Follow(Key, _session.Turns, _session.Epoch);
@@ -270,25 +293,36 @@ internal sealed partial class SessionGrain(
         }
     }
 
-    /// <summary>The turn's record; null when it went to another node. A turn that is frozen and not taken there goes on here.</summary>
+    /// <summary>The turn's record; null when it went to another node. A turn that is frozen and not taken there goes on here, as another run.</summary>
     private async Task<TurnRecord?> Answer(TurnStart turn, TurnLog log)
     {
         TurnOutcome outcome = await context.Runner.Answer(turn, log);
         while (outcome.Frozen is { } frozen)
         {
             // A cancel that came before it was frozen is acknowledged: the turn ends here.
-            LeavingSession leaving = new(Key, turn.Session, turn.Accepted, frozen.Progress, frozen.Image, context.Time.GetTimestamp());
+            LeavingSession leaving = new(Key, turn.Session, turn.Accepted, log.Owner, frozen.Progress, frozen.Image, context.Time.GetTimestamp());
             if (!log.Cancellation.IsCancellationRequested && await _departures.Depart(leaving))
             {
                 return null;
             }
 
+            await TakeUp(turn, log);
             turn = turn with { Progress = frozen.Progress };
             outcome = await context.Runner.Answer(turn, log);
         }
 
         return outcome.Record;
     }
+
+    /// <summary>A turn is taken up again where it was frozen. What was sent of it may have come to another node although nobody said so: that is void from here on.</summary>
+    private async Task TakeUp(TurnStart turn, TurnLog log)
+    {
+        string owner = Fence.NewOwner();
+        await Write(store.TakeOver(Key, Held(turn.Session, log), owner));
+        log.Owner = owner;
+    }
+
+    private static Fence Held(SessionRecord session, TurnLog log) => new(session.Epoch, log.Owner);
 
     /// <summary>Takes the accepted turn back when it can never run or its time passed before it said anything, and reads what the store holds now: another owner may have written.</summary>
     private async Task GiveUp(TurnStart turn, TurnLog log, Exception error)
@@ -297,7 +331,7 @@ internal sealed partial class SessionGrain(
         {
             if (error is RefusedException { Code: ErrorCode.InvalidArgument or ErrorCode.DeadlineExceeded })
             {
-                await store.Withdraw(Key, turn.Session.Epoch);
+                await store.Withdraw(Key, Held(turn.Session, log));
             }
 
             _session = await store.Load(Key);

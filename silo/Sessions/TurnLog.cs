@@ -8,16 +8,25 @@ namespace FlowMM.Silo.Sessions;
 /// The events of one running turn. Any number of callers listen, each from its own offset; none of them holds up the turn.
 /// Used under the grain's scheduler alone, so it takes no lock.
 /// </summary>
-internal sealed class TurnLog(string turnId, string digest)
+/// <param name="turn">The turn.</param>
+/// <param name="said">Ids that its answer is known to begin with.</param>
+internal sealed class TurnLog(AcceptedTurn turn, IReadOnlyList<int> said)
 {
     private readonly List<TurnEvent> _events = [];
+    private readonly List<int> _ids = [.. said];
     private TaskCompletionSource _more = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Exception? _error;
     private bool _ended;
 
-    public string TurnId { get; } = turnId;
+    public string TurnId { get; } = turn.TurnId;
 
-    public string Digest { get; } = digest;
+    public string Digest { get; } = turn.Digest;
+
+    /// <summary>The run that answers the turn; another each time it is taken up again.</summary>
+    public string Owner { get; set; } = Fence.NewOwner();
+
+    /// <summary>The answer's first ids, as far as they are known.</summary>
+    public IReadOnlyList<int> Ids => _ids;
 
     /// <summary>Characters of the answer so far.</summary>
     public long Reached { get; private set; }
@@ -30,6 +39,7 @@ internal sealed class TurnLog(string turnId, string digest)
         if (From(happened, Reached) is TurnEvent fresh)
         {
             _events.Add(fresh);
+            (fresh as TextDelta)?.AddTo(_ids);
             Reached = fresh is TextDelta delta ? delta.Offset + delta.Text.Length : Reached;
             Wake();
         }

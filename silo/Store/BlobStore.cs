@@ -69,6 +69,9 @@ internal sealed class BlobStore(BulkConnection bulk, IOptions<StoreSettings> set
         return await Database.StringGetAsync(blob.Part(part));
     }
 
+    /// <summary>Takes parts away that nobody is noted for and nobody needs any more.</summary>
+    public Task Discard(BlobName blob) => Database.KeyDeleteAsync(blob.AllParts);
+
     /// <summary>Takes a session's note back; the last one takes the bytes along.</summary>
     public async Task Release(BlobName blob, string session)
     {

@@ -21,6 +21,9 @@ internal static class HeadFields
     /// <summary>The accepted turn that is not committed, JSON.</summary>
     public const string Pending = "pending";
 
+    /// <summary>Who runs that turn: a name that each run of it takes, new every time; absent: nobody.</summary>
+    public const string Owner = "owner";
+
     /// <summary>Epoch of the newest snapshot: its generation.</summary>
     public const string Snapshot = "snapshot";
 

@@ -3,8 +3,8 @@ using FlowMM.Abstractions;
 namespace FlowMM.Silo.Store;
 
 /// <summary>
-/// The durable side of sessions. Each write is atomic and fenced by the session's epoch: a writer that read an older epoch changes
-/// nothing and is told so, whatever activation it runs in.
+/// The durable side of sessions. Each write is atomic and fenced by the session's epoch, and what concerns its accepted turn by the run that holds that,
+/// too: a writer that the session has passed changes nothing and is told so, whatever activation it runs in.
 /// </summary>
 internal interface ISessionStore
 {
@@ -15,17 +15,21 @@ internal interface ISessionStore
     /// <summary>Reads a session, or null.</summary>
     Task<SessionRecord?> Load(SessionKey key);
 
-    /// <summary>Records a turn before its work, with the pictures that are new to the session.</summary>
-    /// <returns>False when the session was written since <paramref name="epoch"/> or is gone.</returns>
-    Task<bool> Accept(SessionKey key, long epoch, AcceptedTurn turn, IReadOnlyCollection<ImmutableBytes> images);
+    /// <summary>Records a turn before its work, with the pictures that are new to the session, and the run that begins it.</summary>
+    /// <returns>False when the session is not as <paramref name="before"/> says any more, or is gone.</returns>
+    Task<bool> Accept(SessionKey key, Fence before, string owner, AcceptedTurn turn, IReadOnlyCollection<ImmutableBytes> images);
+
+    /// <summary>Hands the accepted turn from one run to another, which goes on with it.</summary>
+    /// <returns>False when the session is not as <paramref name="before"/> says any more, or is gone.</returns>
+    Task<bool> TakeOver(SessionKey key, Fence before, string owner);
 
     /// <summary>Commits a turn and raises the epoch.</summary>
-    /// <returns>False when the session was written since <paramref name="epoch"/> or is gone.</returns>
-    Task<bool> Commit(SessionKey key, long epoch, TurnRecord turn);
+    /// <returns>False when another run took the turn over, the session was written since, or is gone.</returns>
+    Task<bool> Commit(SessionKey key, Fence held, TurnRecord turn);
 
     /// <summary>Takes an accepted turn back, because the engine refused it.</summary>
-    /// <returns>False when the session was written since <paramref name="epoch"/> or is gone.</returns>
-    Task<bool> Withdraw(SessionKey key, long epoch);
+    /// <returns>False when another run took the turn over, the session was written since, or is gone.</returns>
+    Task<bool> Withdraw(SessionKey key, Fence held);
 
     /// <summary>Takes every turn after the first <paramref name="turns"/> back, with an accepted one and the snapshot, and raises the epoch.</summary>
     /// <returns>False when the session was written since <paramref name="session"/> was read or is gone.</returns>

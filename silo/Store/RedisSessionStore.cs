@@ -6,7 +6,7 @@ using StackExchange.Redis;
 namespace FlowMM.Silo.Store;
 
 /// <summary>
-/// Sessions in Redis, or any server that speaks RESP. Writes are MULTI/EXEC under a condition on <c>head.epoch</c>; pictures are blobs that
+/// Sessions in Redis, or any server that speaks RESP. Writes are MULTI/EXEC under a condition on <c>head.epoch</c> and <c>head.owner</c>; pictures are blobs that
 /// the sessions of a tenant share.
 /// </summary>
 internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore blobs, SessionIndex index) : ISessionStore
@@ -67,42 +67,51 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
             CreateTime = DateTimeOffset.Parse(head[HeadFields.Created].ToString(), CultureInfo.InvariantCulture),
             Model = head[HeadFields.Model].ToString(),
             Pending = head.TryGetValue(HeadFields.Pending, out RedisValue pending) ? JsonSerializer.Deserialize(pending.ToString(), RecordJson.Default.AcceptedTurn) : null,
+            Owner = head.TryGetValue(HeadFields.Owner, out RedisValue owner) ? owner.ToString() : null,
             Turns = [.. (await turnsRead).Select(t => JsonSerializer.Deserialize(t.ToString(), RecordJson.Default.TurnRecord)!)],
         };
     }
 
-    public async Task<bool> Accept(SessionKey key, long epoch, AcceptedTurn turn, IReadOnlyCollection<ImmutableBytes> images)
+    public async Task<bool> Accept(SessionKey key, Fence before, string owner, AcceptedTurn turn, IReadOnlyCollection<ImmutableBytes> images)
     {
         StoreKeys keys = new(key);
         await Task.WhenAll(images.Select(i => blobs.PutImage(key, i, CancellationToken.None)));
-        ITransaction write = Fenced(keys, epoch);
+        ITransaction write = Fenced(keys, before);
         foreach (ImmutableBytes image in images)
         {
             _ = write.SetAddAsync(keys.Blobs, BlobName.Image(key.Tenant, image.Hash).Name);
         }
 
-        _ = write.HashSetAsync(keys.Head, HeadFields.Pending, JsonSerializer.Serialize(turn, RecordJson.Default.AcceptedTurn));
+        _ = write.HashSetAsync(keys.Head, [new(HeadFields.Pending, JsonSerializer.Serialize(turn, RecordJson.Default.AcceptedTurn)), new(HeadFields.Owner, owner)]);
         return await write.ExecuteAsync();
     }
 
-    public async Task<bool> Commit(SessionKey key, long epoch, TurnRecord turn)
+    public async Task<bool> TakeOver(SessionKey key, Fence before, string owner)
     {
         StoreKeys keys = new(key);
-        ITransaction write = Fenced(keys, epoch);
+        ITransaction write = Fenced(keys, before);
+        _ = write.HashSetAsync(keys.Head, HeadFields.Owner, owner);
+        return await write.ExecuteAsync();
+    }
+
+    public async Task<bool> Commit(SessionKey key, Fence held, TurnRecord turn)
+    {
+        StoreKeys keys = new(key);
+        ITransaction write = Fenced(keys, held);
         _ = write.ListRightPushAsync(keys.Turns, JsonSerializer.Serialize(turn, RecordJson.Default.TurnRecord));
-        _ = write.HashSetAsync(keys.Head, HeadFields.Epoch, epoch + 1);
+        _ = write.HashSetAsync(keys.Head, HeadFields.Epoch, held.Epoch + 1);
         _ = turn.Accepted.Reset
             ? write.HashSetAsync(keys.Head, HeadFields.Tokens, turn.Tokens)
             : (Task)write.HashIncrementAsync(keys.Head, HeadFields.Tokens, turn.Tokens);
-        _ = write.HashDeleteAsync(keys.Head, HeadFields.Pending);
+        _ = write.HashDeleteAsync(keys.Head, [HeadFields.Pending, HeadFields.Owner]);
         return await write.ExecuteAsync();
     }
 
-    public async Task<bool> Withdraw(SessionKey key, long epoch)
+    public async Task<bool> Withdraw(SessionKey key, Fence held)
     {
         StoreKeys keys = new(key);
-        ITransaction write = Fenced(keys, epoch);
-        _ = write.HashDeleteAsync(keys.Head, HeadFields.Pending);
+        ITransaction write = Fenced(keys, held);
+        _ = write.HashDeleteAsync(keys.Head, [HeadFields.Pending, HeadFields.Owner]);
         return await write.ExecuteAsync();
     }
 
@@ -112,7 +121,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
         HashSet<string> needed = [.. session.Turns.Take(turns).SelectMany(t => t.Turn.Images)];
         string[] dropped = [.. session.Turns.Skip(turns).SelectMany(t => t.Turn.Images).Where(i => !needed.Contains(i)).Distinct()];
         RedisValue snapshot = await Database.HashGetAsync(keys.Head, HeadFields.Cache);
-        ITransaction write = Fenced(keys, session.Epoch);
+        ITransaction write = AtEpoch(keys, session.Epoch);
         if (turns == 0)
         {
             _ = write.KeyDeleteAsync(keys.Turns);
@@ -124,7 +133,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
 
         // A snapshot of what was taken back must not come, however late its writer is.
         _ = write.HashSetAsync(keys.Head, [new(HeadFields.Epoch, session.Epoch + 1), new(HeadFields.Fence, session.Epoch + 1), new(HeadFields.Tokens, session.After(turns).Tokens)]);
-        _ = write.HashDeleteAsync(keys.Head, [HeadFields.Pending, HeadFields.Cache, HeadFields.Snapshot]);
+        _ = write.HashDeleteAsync(keys.Head, [HeadFields.Pending, HeadFields.Owner, HeadFields.Cache, HeadFields.Snapshot]);
         _ = write.KeyDeleteAsync(keys.Manifest);
         BlobName[] left = [.. dropped.Select(h => BlobName.Image(key.Tenant, h)), .. Chunks(key, snapshot)];
         foreach (BlobName blob in left)
@@ -155,9 +164,23 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
     private static IEnumerable<BlobName> Chunks(SessionKey key, RedisValue name) =>
         BlobName.Parse(key.Tenant, name.ToString()) is BlobName blob ? [blob] : [];
 
-    private ITransaction Fenced(StoreKeys keys, long epoch)
+    private ITransaction Fenced(StoreKeys keys, Fence fence) => Fenced(Database, keys, fence);
+
+    private ITransaction AtEpoch(StoreKeys keys, long epoch) => AtEpoch(Database, keys, epoch);
+
+    /// <summary>A write that takes effect only while the session is as <paramref name="fence"/> says.</summary>
+    internal static ITransaction Fenced(IDatabase database, StoreKeys keys, Fence fence)
     {
-        ITransaction write = Database.CreateTransaction();
+        ITransaction write = AtEpoch(database, keys, fence.Epoch);
+        write.AddCondition(fence.Owner is { } owner
+            ? Condition.HashEqual(keys.Head, HeadFields.Owner, owner)
+            : Condition.HashNotExists(keys.Head, HeadFields.Owner));
+        return write;
+    }
+
+    private static ITransaction AtEpoch(IDatabase database, StoreKeys keys, long epoch)
+    {
+        ITransaction write = database.CreateTransaction();
         write.AddCondition(Condition.HashEqual(keys.Head, HeadFields.Epoch, epoch));
         return write;
     }

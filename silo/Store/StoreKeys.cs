@@ -24,5 +24,8 @@ internal readonly struct StoreKeys(SessionKey key)
     /// <summary>The newest snapshot's manifest.</summary>
     public RedisKey Manifest { get; } = $"{Prefix}{key}}}:snapshot";
 
-    public RedisKey[] All => [Head, Turns, Blobs, Manifest];
+    /// <summary>Hash: a frozen turn on its way through the store. It goes by itself.</summary>
+    public RedisKey Parcel { get; } = $"{Prefix}{key}}}:parcel";
+
+    public RedisKey[] All => [Head, Turns, Blobs, Manifest, Parcel];
 }

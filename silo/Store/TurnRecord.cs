@@ -81,6 +81,12 @@ internal sealed record SessionRecord
     /// <summary>A turn that was accepted and not committed: its node died, or it still runs.</summary>
     public AcceptedTurn? Pending { get; init; }
 
+    /// <summary>The run that holds that turn; null when none does.</summary>
+    public string? Owner { get; init; }
+
+    /// <summary>What a write by whoever read this names.</summary>
+    public Fence Fence => new(Epoch, Owner);
+
     /// <summary>Logical length: the turns from the last one on that holds the whole conversation anew.</summary>
     public int Tokens => Turns.Skip(Turns.Index().LastOrDefault(t => t.Item.Accepted.Reset).Index).Sum(t => t.Tokens);
 
@@ -88,5 +94,8 @@ internal sealed record SessionRecord
     public IEnumerable<string> Images => Turns.SelectMany(t => t.Turn.Images).Distinct();
 
     /// <summary>The session as it was after its first turns.</summary>
-    public SessionRecord After(int turns) => this with { Turns = [.. Turns.Take(turns)], Pending = null };
+    public SessionRecord After(int turns) => this with { Turns = [.. Turns.Take(turns)], Pending = null, Owner = null };
+
+    /// <summary>The session once a turn is committed.</summary>
+    public SessionRecord With(TurnRecord turn) => this with { Epoch = Epoch + 1, Turns = [.. Turns, turn], Pending = null, Owner = null };
 }

@@ -29,4 +29,7 @@ public enum ErrorCode
 
     /// <summary>The turn's time passed before its first token; its record was withdrawn, and the same turn id may be sent again.</summary>
     DeadlineExceeded,
+
+    /// <summary>Bytes that the caller sent are not those that were once written; nothing was recorded.</summary>
+    DataLoss,
 }

@@ -39,6 +39,17 @@ public sealed record TextDelta : TurnEvent
     /// <summary>Ids of the tokens that were generated since the delta before this one, whether their text is in it or still held back.</summary>
     [Id(4)]
     public IReadOnlyList<int> Ids { get; init; } = [];
+
+    /// <summary>Adds the ids that are not among an answer's first ones yet. Nothing is added when some between are missing.</summary>
+    /// <param name="known">The answer's ids from its start on.</param>
+    public void AddTo(IList<int> known)
+    {
+        int start = Tokens - Ids.Count;
+        for (int next = known.Count - start; next >= 0 && next < Ids.Count; next++)
+        {
+            known.Add(Ids[next]);
+        }
+    }
 }
 
 /// <summary>The turn goes on on another node: the same call again finds it there. The last event of its call.</summary>

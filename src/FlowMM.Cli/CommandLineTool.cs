@@ -3,6 +3,7 @@ using FlowMM.Cli.Bench;
 using FlowMM.Cli.Chat;
 using FlowMM.Cli.Eval;
 using FlowMM.Cli.Inspect;
+using FlowMM.Cli.Nodes;
 using FlowMM.Cli.Serve;
 using FlowMM.Cli.Sessions;
 
@@ -12,7 +13,7 @@ namespace FlowMM.Cli;
 public static class CommandLineTool
 {
     /// <summary>Makes each subcommand; a new one is added here.</summary>
-    private static readonly Func<Command>[] Commands = [ServeCommand.Create, ChatCommand.Create, EvalCommand.Create, InspectCommand.Create, BenchCommand.Create, SessionsCommand.Create];
+    private static readonly Func<Command>[] Commands = [ServeCommand.Create, ChatCommand.Create, EvalCommand.Create, InspectCommand.Create, BenchCommand.Create, SessionsCommand.Create, NodesCommand.Create];
 
     /// <summary>Parses and runs a command line. What goes wrong is told in one line on standard error.</summary>
     /// <param name="args">The arguments, without the program's name.</param>

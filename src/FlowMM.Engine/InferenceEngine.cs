@@ -74,6 +74,9 @@ public sealed partial class InferenceEngine : IDisposable
     /// <summary>Sessions on the device or in host memory.</summary>
     public int ResidentSessions => _sessions.Published;
 
+    /// <summary>The sessions on the device or in host memory, at one moment.</summary>
+    public IReadOnlyList<ResidentCache> Residents => _sessions.All;
+
     /// <summary>Bytes that their caches take on the device.</summary>
     public long CacheBytes => _sessions.PublishedBytes;
 

@@ -10,17 +10,20 @@ namespace FlowMM.Engine;
 internal sealed class ResidentSessions(KvMemory memory, long hostLimit, TimeProvider time) : IDisposable
 {
     private readonly Dictionary<string, ResidentSession> _sessions = [];
-    private readonly ConcurrentDictionary<string, CacheBytes> _published = [];
+    private readonly ConcurrentDictionary<string, Seen> _published = [];
     private readonly Dictionary<string, ResidentSession> _fronts = [];
 
     /// <summary>Sessions as other threads see them.</summary>
     public int Published => _published.Count;
 
     /// <summary>Bytes on the device as other threads see them.</summary>
-    public long PublishedBytes => _published.Values.Sum(b => b.Device);
+    public long PublishedBytes => _published.Values.Sum(s => s.Bytes.Device);
 
     /// <summary>Bytes in host memory as other threads see them.</summary>
-    public long PublishedHostBytes => _published.Values.Sum(b => b.Host);
+    public long PublishedHostBytes => _published.Values.Sum(s => s.Bytes.Host);
+
+    /// <summary>Every session as other threads see it.</summary>
+    public IReadOnlyList<ResidentCache> All => [.. _published.Select(s => new ResidentCache(s.Key, s.Value.Bytes, s.Value.Busy, s.Value.Busy ? TimeSpan.Zero : time.GetElapsedTime(s.Value.LastUse)))];
 
     public KvMemory Memory => memory;
 
@@ -72,9 +75,10 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit, TimeProv
     }
 
     /// <summary>Where a session is, as other threads see it; zeros when it is not here.</summary>
-    public CacheBytes BytesOf(string key) => _published.GetValueOrDefault(key);
+    public CacheBytes BytesOf(string key) => _published.GetValueOrDefault(key).Bytes;
 
-    public void Publish(ResidentSession session) => _published[session.Key] = new CacheBytes(session.Cache.Bytes, session.Host?.Bytes ?? 0);
+    public void Publish(ResidentSession session) =>
+        _published[session.Key] = new(new CacheBytes(session.Cache.Bytes, session.Host?.Bytes ?? 0), session.Busy, session.LastUse);
 
     /// <summary>A turn ended: the session is idle, and takes no more than it needs.</summary>
     public void Release(ResidentSession session)
@@ -215,4 +219,7 @@ internal sealed class ResidentSessions(KvMemory memory, long hostLimit, TimeProv
             Remove(idle.Key);
         }
     }
+
+    /// <summary>What other threads see of a session.</summary>
+    private readonly record struct Seen(CacheBytes Bytes, bool Busy, long LastUse);
 }

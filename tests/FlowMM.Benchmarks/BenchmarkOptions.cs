@@ -9,16 +9,16 @@ internal sealed record BenchmarkOptions
     /// <summary>A shape that <c>ModelShape.Parse</c> knows. Default: Qwen2.5-0.5B.</summary>
     public string Shape { get; init; } = "qwen2.5-0.5b";
 
-    /// <summary>Folder of a checkpoint, for speculation (made-up weights repeat nothing) and idle (default: models/tiny, with its pictures).</summary>
+    /// <summary>Folder of a checkpoint, for speculation (made-up weights repeat nothing), idle and migration (default: models/tiny, with its pictures).</summary>
     public string? Model { get; init; }
 
     /// <summary>A text to repeat, for speculation.</summary>
     public string? Text { get; init; }
 
-    /// <summary>What matrices are kept in, for speculation and decode. Default: f32.</summary>
+    /// <summary>What matrices are kept in, for speculation, decode and migration. Default: f32.</summary>
     public WeightType Weights { get; init; } = WeightType.F32;
 
-    /// <summary>Tokens of the segment. Default 4,096 (decode: 4,096 and 16,384 one after the other).</summary>
+    /// <summary>Tokens of the segment. Default 4,096 (decode: 4,096 and 16,384 one after the other; migration: the shipped model's pictures).</summary>
     public int? Tokens { get; init; }
 
     /// <summary>Tokens of a prefill chunk. Default 512, as the engine's.</summary>
@@ -29,6 +29,9 @@ internal sealed record BenchmarkOptions
 
     /// <summary>Idle sessions. Default 10,000; 300 is a short form.</summary>
     public int Sessions { get; init; } = 10_000;
+
+    /// <summary>Moves of a running turn, for migration. Default 200.</summary>
+    public int Moves { get; init; } = 200;
 
     /// <summary>Where figures are written as JSON; null: nowhere.</summary>
     public string? Json { get; init; }
@@ -51,8 +54,9 @@ internal sealed record BenchmarkOptions
                 "--chunk" => options with { Chunk = Number() },
                 "--repetitions" => options with { Repetitions = Number() },
                 "--sessions" => options with { Sessions = Number() },
+                "--moves" => options with { Moves = Number() },
                 "--json" => options with { Json = value },
-                _ => throw new ArgumentException($"{args[i]} is none of --shape, --model, --text, --weights, --tokens, --chunk, --repetitions, --sessions, --json."),
+                _ => throw new ArgumentException($"{args[i]} is none of --shape, --model, --text, --weights, --tokens, --chunk, --repetitions, --sessions, --moves, --json."),
             };
         }
 

@@ -20,6 +20,9 @@ switch (args.FirstOrDefault())
     case "idle":
         await IdleBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
         break;
+    case "migration":
+        await MigrationBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
+        break;
     case "speculation":
         await SpeculationBenchmark.Run(BenchmarkOptions.Parse(args[1..]));
         break;

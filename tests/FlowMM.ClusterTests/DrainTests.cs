@@ -28,6 +28,23 @@ public sealed class DrainTests
     }
 
     [Fact]
+    public async Task Terminate_EverySiloInTurn_FailsNoTurn()
+    {
+        await using TestCluster cluster = await Start();
+        Load load = new(cluster);
+        await load.Warm();
+        foreach (SiloProcess stopping in cluster.Processes)
+        {
+            stopping.Terminate();
+            Assert.Equal(0, await stopping.Exit(Bound));
+            await cluster.Replace(stopping.Name);
+        }
+
+        await load.End();
+        Assert.Contains(load.Turns, t => t.Provenance.Source == Source.Migrated);
+    }
+
+    [Fact]
     public async Task Terminate_Twice_ExitsAtOnceAndLosesNothing()
     {
         await using TestCluster cluster = await TestCluster.StartProcesses(3, new RedisServer());

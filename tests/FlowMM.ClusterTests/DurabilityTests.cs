@@ -38,8 +38,8 @@ public sealed class DurabilityTests
         using (StoreProbe before = new(redis.Connection))
         {
             await before.Sessions.Create(Key, Records.Session(""), null);
-            Assert.True(await before.Sessions.Accept(Key, 0, Records.Accepted("a"), [ImmutableBytes.Of([1, 2])]));
-            Assert.True(await before.Sessions.Commit(Key, 0, Records.Turn("a")));
+            Assert.True(await before.Sessions.Accept(Key, Records.Free, Records.Owner, Records.Accepted("a"), [ImmutableBytes.Of([1, 2])]));
+            Assert.True(await before.Sessions.Commit(Key, Records.Held, Records.Turn("a")));
             await Task.Delay(later);
             redis.Kill();
         }

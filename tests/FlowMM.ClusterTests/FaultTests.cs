@@ -9,8 +9,8 @@ using Xunit;
 namespace FlowMM.ClusterTests;
 
 /// <summary>
-/// A run in which silos are killed and stand still and Redis' connections are cut and slow, in an order that a seed gives: what callers saw is what is stored, and
-/// nothing else is. <c>scripts/faults.sh</c> has the long form.
+/// A run in which silos are killed and stand still, sessions are sent from silo to silo, and Redis' connections are cut and slow, in an order that a seed gives: what
+/// callers saw is what is stored, and nothing else is. <c>scripts/faults.sh</c> has the long form.
 /// </summary>
 public sealed class FaultTests(ITestOutputHelper output)
 {
@@ -26,7 +26,8 @@ public sealed class FaultTests(ITestOutputHelper output)
         await using TestCluster cluster = await TestCluster.StartProcesses(
             3, redis, ("FlowMM:Redis", proxy.Connection), ("FlowMM:Store:OrphanAge", "00:00:03"), ("FlowMM:Snapshots:ChunkBytes", "65536"));
         using StoreProbe store = new(cluster.RedisConnection, Quick);
-        FaultRun run = new(cluster, proxy, seed);
+        History history = new();
+        FaultRun run = new(cluster, proxy, history, seed);
         await run.Run(TimeSpan.FromSeconds(seconds), Callers);
 
         Dictionary<string, IReadOnlyList<StoredTurn>> stored = [];
@@ -35,10 +36,11 @@ public sealed class FaultTests(ITestOutputHelper output)
             stored[session] = [.. (await store.Load(session)).Turns.Select(t => new StoredTurn(t.Turn.TurnId, t.Turn.Index, t.Turn.Text))];
         }
 
-        int told = run.History.Events.OfType<Acknowledged>().Count();
-        output.WriteLine($"seed {seed}: {told} turns of {stored.Count} sessions; {string.Join(", ", run.Faults.CountBy(f => f))}");
-        Assert.Empty(HistoryChecker.Check(run.History.Events, stored));
+        int told = history.Events.OfType<Acknowledged>().Count();
+        output.WriteLine($"seed {seed}: {told} turns of {stored.Count} sessions; {string.Join(", ", run.Faults.CountBy(f => f))}; {run.Moves}");
+        Assert.Empty(HistoryChecker.Check(history.Events, stored));
         Assert.Equal(Enum.GetValues<Fault>(), run.Faults.Distinct().Order());
+        Assert.True(run.Moves.Running > 0, "No turn moved while it ran.");
         Assert.True(told >= Callers, $"{told} turns were told to {Callers} callers.");
         await Task.Delay(Quick.OrphanAge + TimeSpan.FromSeconds(2));
         await CheckKeys(store, [.. stored.Keys]);

@@ -64,6 +64,46 @@ public sealed class MigrationTests
         Assert.Equal(Source.Migrated, turn.Provenance.Source);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task MigrateSession_NoStraightWay_GoesThroughTheStore(bool damaged)
+    {
+        RedisServer redis = new();
+        using RedisProxy proxy = new(redis);
+        await using TestCluster cluster = await TestCluster.StartProcesses(
+            1, redis, ("FlowMM:Redis", proxy.Connection), ("FlowMM:Snapshots:ChunkBytes", "4096"), ("FlowMM:Handover:Key", "one"), ("FlowMM:Silo:ProbeTimeout", "00:00:10"));
+        await cluster.AddProcess(("FlowMM:Handover:Key", "two"));
+        await cluster.Joined(2);
+        using StoreProbe store = new(cluster.RedisConnection);
+        (string straight, ulong seed, string whole) = await Straight(cluster, 500);
+        int parcels = 0;
+        proxy.Before = async words =>
+        {
+            if (words[0] is "HSET" or "HMSET" && words[1].EndsWith(":parcel", StringComparison.Ordinal))
+            {
+                parcels++;
+                await (damaged ? Damage(store) : Task.CompletedTask);
+            }
+
+            return true;
+        };
+        string session = await cluster.Create();
+        List<int> boundaries = [];
+        (string text, Turn turn) = await Migrated(cluster, store, Request(session, seed, 500), 20, boundaries);
+        Assert.Equal((whole, whole), (text, turn.Text));
+        Assert.Equal((await store.Load(straight)).Turns[0].AnswerIds, (await store.Load(session)).Turns[0].AnswerIds);
+        Assert.Equal(1, parcels);
+        Assert.Equal(!damaged, turn.Provenance.Source == Source.Migrated);
+        Assert.False(await store.Database.KeyExistsAsync(new StoreKeys(StoreProbe.Key(session)).Parcel));
+
+        // An idle one leaves its snapshot behind.
+        MigrateSessionResponse moved = await cluster.Admin.MigrateSessionAsync(new() { SessionId = session });
+        Assert.NotEqual(turn.Provenance.Node, moved.Node);
+        (_, Turn next) = await cluster.Run(Album.Turn(session, "next", "What colour is image 1?", pictures: false));
+        Assert.Equal(moved.Node, next.Provenance.Node);
+    }
+
     [Fact]
     public async Task MigrateSession_Idle_GoesWithItsCache()
     {
@@ -152,6 +192,20 @@ public sealed class MigrationTests
         }
 
         return await running;
+    }
+
+    /// <summary>Flips a bit in every piece that nobody is noted for: the parcel's.</summary>
+    private static async Task Damage(StoreProbe store)
+    {
+        foreach (StackExchange.Redis.RedisKey key in store.Redis.GetServers()[0].Keys(pattern: "flowmm:{*/blob/kv/*}:0"))
+        {
+            if (await store.Database.KeyTimeToLiveAsync(key) <= TimeSpan.FromMinutes(10))
+            {
+                byte[] bytes = (await store.Database.StringGetAsync(key))!;
+                bytes[^1] ^= 1;
+                await store.Database.StringSetAsync(key, bytes, expiry: null, keepTtl: true);
+            }
+        }
     }
 
     private static async Task<bool> TryCancel(TestCluster cluster, string session)

@@ -36,10 +36,10 @@ public sealed class StoreTests : IDisposable
     public async Task Commit_StaleEpoch_IsRefused()
     {
         await _store.Create(Key, Records.Session(""), null);
-        Assert.True(await _store.Accept(Key, 0, Records.Accepted("a"), [ImmutableBytes.Of([1, 2])]));
-        Assert.True(await _store.Commit(Key, 0, Records.Turn("a")));
-        Assert.False(await _store.Commit(Key, 0, Records.Turn("b")));
-        Assert.False(await _store.Accept(Key, 0, Records.Accepted("c"), []));
+        Assert.True(await _store.Accept(Key, Records.Free, Records.Owner, Records.Accepted("a"), [ImmutableBytes.Of([1, 2])]));
+        Assert.True(await _store.Commit(Key, Records.Held, Records.Turn("a")));
+        Assert.False(await _store.Commit(Key, Records.Held, Records.Turn("b")));
+        Assert.False(await _store.Accept(Key, Records.Free, Records.Owner, Records.Accepted("c"), []));
         SessionRecord read = (await _store.Load(Key))!;
         Assert.Equal((1L, "a", null), (read.Epoch, Assert.Single(read.Turns).Accepted.TurnId, read.Pending));
     }
@@ -49,7 +49,7 @@ public sealed class StoreTests : IDisposable
     {
         await _store.Create(Key, Records.Session(""), null);
         ImmutableBytes image = ImmutableBytes.Of([1, 2, 3]);
-        await _store.Accept(Key, 0, Records.Accepted("a"), [image]);
+        await _store.Accept(Key, Records.Free, Records.Owner, Records.Accepted("a"), [image]);
         Assert.Equal("a", (await _store.Load(Key))!.Pending!.TurnId);
         Assert.Equal(image.Data, await _store.LoadImage(Key, image.Hash));
         Assert.Null(await _store.LoadImage(new("other", "session"), image.Hash));
@@ -59,17 +59,43 @@ public sealed class StoreTests : IDisposable
     public async Task Commit_DeletedSession_IsRefusedAndLeavesNoKey()
     {
         await _store.Create(Key, Records.Session(""), null);
-        await _store.Accept(Key, 0, Records.Accepted("a"), [ImmutableBytes.Of([1])]);
+        await _store.Accept(Key, Records.Free, Records.Owner, Records.Accepted("a"), [ImmutableBytes.Of([1])]);
         await _store.Delete(Key);
-        Assert.False(await _store.Commit(Key, 0, Records.Turn("a")));
+        Assert.False(await _store.Commit(Key, Records.Held, Records.Turn("a")));
         Assert.Empty(_connection.GetServers()[0].Keys());
+    }
+
+    [Fact]
+    public async Task Accept_FromTwoThatReadTheSame_OneWins()
+    {
+        await _store.Create(Key, Records.Session(""), null);
+        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => _store.Accept(Key, Records.Free, $"run {i}", Records.Accepted($"{i}"), [])));
+        int winner = won.Index().Single(w => w.Item).Index;
+        SessionRecord read = (await _store.Load(Key))!;
+        Assert.Equal(($"run {winner}", $"{winner}"), (read.Owner, read.Pending?.TurnId));
+    }
+
+    [Fact]
+    public async Task TakeOver_OfARunningTurn_LetsTheNewRunAloneEndIt()
+    {
+        await _store.Create(Key, Records.Session(""), null);
+        await _store.Accept(Key, Records.Free, Records.Owner, Records.Accepted("a"), []);
+        Assert.True(await _store.TakeOver(Key, Records.Held, "next"));
+        Assert.False(await _store.TakeOver(Key, Records.Held, "another"));
+        Assert.False(await _store.Accept(Key, Records.Free, "another", Records.Accepted("b"), []));
+        Assert.False(await _store.Commit(Key, Records.Held, Records.Turn("a")));
+        Assert.False(await _store.Withdraw(Key, Records.Held));
+        Assert.Equal((0L, "next", "a"), ((await _store.Load(Key)) is { } read ? (read.Epoch, read.Owner, read.Pending?.TurnId) : default));
+        Assert.True(await _store.Commit(Key, new Fence(0, "next"), Records.Turn("a")));
+        Assert.Equal(new Fence(1, null), (await _store.Load(Key))!.Fence);
     }
 
     [Fact]
     public async Task Commit_FromTwoOwners_OneWins()
     {
         await _store.Create(Key, Records.Session(""), null);
-        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => new RedisSessionStore(_connection, _blobs, new SessionIndex(_connection)).Commit(Key, 0, Records.Turn($"{i}"))));
+        await _store.Accept(Key, Records.Free, Records.Owner, Records.Accepted("0"), []);
+        bool[] won = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => new RedisSessionStore(_connection, _blobs, new SessionIndex(_connection)).Commit(Key, Records.Held, Records.Turn($"{i}"))));
         Assert.Single(won, w => w);
         Assert.Single((await _store.Load(Key))!.Turns);
     }

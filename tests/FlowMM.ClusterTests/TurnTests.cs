@@ -73,6 +73,11 @@ public sealed class TurnTests
         IReadOnlyList<int> ids = (await store.Load(other)).Turns[0].AnswerIds;
         Assert.Equal(said, ids.Take(said.Length));
         Assert.Equal(ids, events.OfType<Records.TextDelta>().SelectMany(d => d.Ids));
+
+        // Neither a record nor a running turn goes on from an answer that began otherwise.
+        Records.RefusedException refused = await Assert.ThrowsAsync<Records.RefusedException>(() =>
+            cluster.Grain(session).Generate(request with { Said = said, ResumeOffset = 5 }, CancellationToken.None).ToListAsync().AsTask());
+        Assert.Equal(Records.ErrorCode.FailedPrecondition, refused.Code);
     }
 
     [Fact]

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace FlowMM.ClusterTests;
 
-/// <summary>An owner that was taken for dead and was not: the epoch in the store decides whose turn it is.</summary>
+/// <summary>An owner that was taken for dead and was not: epoch and owner in the store decide whose turn it is.</summary>
 public sealed class TwoOwnersTests
 {
     private static readonly (string Key, string Value) Restore = ("FlowMM:Snapshots:Restore", "Always");
@@ -62,14 +62,40 @@ public sealed class TwoOwnersTests
         await GoOn(cluster, store, session, turn, owner);
     }
 
+    [Fact]
+    public async Task Generate_TurnTakenOverInItsStream_ItsCommitIsRefusedAndTheTurnEndsOnce()
+    {
+        await using TestCluster cluster = await TestCluster.Start(2);
+        using StoreProbe store = new(cluster.RedisConnection);
+        string control = await cluster.Create(), session = await cluster.Create();
+        string expected = (await cluster.Run(Request(control, "one"))).Text;
+        Task<bool>? taken = null;
+        string? first = null;
+
+        // As a node does that was sent the turn, by an owner that believes it was not.
+        async Task<bool> TakeOver()
+        {
+            SessionRecord running = await store.Load(session);
+            first = running.Owner;
+            return await store.Sessions.TakeOver(StoreProbe.Key(session), running.Fence, "another");
+        }
+
+        (string text, Turn turn) = await cluster.Run(Request(session, "one"), onText: _ => taken ??= TakeOver());
+        Assert.True(await taken!);
+        Assert.NotNull(first);
+        Assert.Equal((expected, expected, 1), (text, turn.Text, turn.Index));
+        SessionRecord record = await store.Load(session);
+        Assert.Equal((1, 1L, null, null), (record.Turns.Count, record.Epoch, record.Pending, record.Owner));
+    }
+
     /// <summary>The stopped owner goes on, and what it has to write is refused, as is any write by the epoch that it knows.</summary>
     private static async Task GoOn(TestCluster cluster, StoreProbe store, string session, Turn turn, SiloProcess owner)
     {
         Assert.NotEqual(owner.Name, turn.Provenance.Node);
         SessionRecord record = await store.Load(session);
         TurnRecord committed = Assert.Single(record.Turns);
-        Assert.False(await store.Sessions.Commit(StoreProbe.Key(session), record.Epoch - 1, committed));
-        Assert.False(await store.Sessions.Accept(StoreProbe.Key(session), record.Epoch - 1, committed.Accepted, []));
+        Assert.False(await store.Sessions.Commit(StoreProbe.Key(session), new(record.Epoch - 1, record.Owner), committed));
+        Assert.False(await store.Sessions.Accept(StoreProbe.Key(session), new(record.Epoch - 1, record.Owner), "stale", committed.Accepted, []));
 
         // It comes to its commit, or has been told before that it is dead, and ends.
         owner.Continue();

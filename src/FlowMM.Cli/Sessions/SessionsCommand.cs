@@ -1,16 +1,12 @@
 using System.CommandLine;
 using FlowMM.Admin.V1;
 using FlowMM.Inference.V1;
-using Grpc.Core;
-using Grpc.Net.Client;
 
 namespace FlowMM.Cli.Sessions;
 
 /// <summary><c>flowmm sessions</c>: looks at conversations of a running gateway and changes them.</summary>
 public static class SessionsCommand
 {
-    private static readonly Option<string> Address = new("--address") { Description = "Gateway. Default: 127.0.0.1:5080.", HelpName = "HOST:PORT", DefaultValueFactory = _ => "127.0.0.1:5080" };
-    private static readonly Option<string?> ApiKey = new("--api-key") { Description = "Environment variable that holds the key.", HelpName = "ENV" };
     private static readonly Argument<string> Id = new("session") { Description = "The session's id." };
 
     /// <summary>Makes the command.</summary>
@@ -45,32 +41,45 @@ public static class SessionsCommand
             migrate,
             Sub("spill", "Writes a session's cache to the store and frees the node's memory. Needs the admin scope.", async (gateway, parsed, token) =>
                 Console.WriteLine($"{(await gateway.Admin.SpillSessionAsync(new() { SessionId = parsed.GetValue(Id) }, gateway.Headers, cancellationToken: token)).Bytes:N0} bytes")),
+            Exporting(),
+            Importing(),
             Sub("delete", "Deletes a session: every stored key of it.", async (gateway, parsed, token) =>
                 await gateway.Inference.DeleteSessionAsync(new() { SessionId = parsed.GetValue(Id) }, gateway.Headers, cancellationToken: token)),
         };
     }
 
-    private static Command Sub(string name, string description, Func<Gateway, ParseResult, CancellationToken, Task> run, bool ofOne = true)
+    private static Command Sub(string name, string description, Func<GatewayConnection, ParseResult, CancellationToken, Task> run, bool ofOne = true)
     {
-        Command command = new(name, description) { Address, ApiKey };
+        Command command = GatewayConnection.Command(name, description, run);
         if (ofOne)
         {
             command.Add(Id);
         }
 
-        command.SetAction(async (parsed, cancellationToken) =>
-        {
-            string? key = parsed.GetValue(ApiKey) is { } variable
-                ? Environment.GetEnvironmentVariable(variable) ?? throw new UsageException($"the environment has no variable '{variable}'")
-                : null;
-            using Gateway gateway = new(parsed.GetValue(Address)!, key);
-            await run(gateway, parsed, cancellationToken);
-            return 0;
-        });
         return command;
     }
 
-    private static async Task ListAsync(Gateway gateway, ParseResult parsed, CancellationToken cancellationToken)
+    private static Command Exporting()
+    {
+        Argument<FileInfo> file = new("file") { Description = "Where to." };
+        Command command = Sub("export", "Writes a session with its pictures to a file, without its cache.", (gateway, parsed, token) =>
+            SessionFile.ExportAsync(gateway, parsed.GetValue(Id)!, parsed.GetValue(file)!, token));
+        command.Add(file);
+        return command;
+    }
+
+    private static Command Importing()
+    {
+        Argument<FileInfo> file = new("file") { Description = "A file that export wrote." };
+        Option<string> id = new("--id") { Description = "The new session's id. Default: the gateway chooses.", HelpName = "ID", DefaultValueFactory = _ => "" };
+        Command command = Sub("import", "Makes a new session of a file; its next turn replays it.", async (gateway, parsed, token) =>
+            Print(await SessionFile.ImportAsync(gateway, parsed.GetValue(file)!, parsed.GetValue(id)!, token)), ofOne: false);
+        command.Add(file);
+        command.Add(id);
+        return command;
+    }
+
+    private static async Task ListAsync(GatewayConnection gateway, ParseResult parsed, CancellationToken cancellationToken)
     {
         ListSessionsRequest request = new() { PageSize = 1000 };
         do
@@ -86,7 +95,7 @@ public static class SessionsCommand
         while (request.PageToken.Length > 0);
     }
 
-    private static async Task ShowAsync(Gateway gateway, ParseResult parsed, CancellationToken cancellationToken)
+    private static async Task ShowAsync(GatewayConnection gateway, ParseResult parsed, CancellationToken cancellationToken)
     {
         string id = parsed.GetValue(Id)!;
         Print((await gateway.Inference.GetSessionAsync(new() { SessionId = id }, gateway.Headers, cancellationToken: cancellationToken)).Session);
@@ -106,27 +115,4 @@ public static class SessionsCommand
 
     private static void Print(Session session) =>
         Console.WriteLine($"{session.SessionId}  turns {session.Turns}, tokens {session.Tokens}, epoch {session.Epoch}, {session.Residency}, {session.CacheBytes:N0} bytes on the device");
-
-    private sealed class Gateway : IDisposable
-    {
-        private readonly GrpcChannel _channel;
-
-        public Gateway(string address, string? key)
-        {
-            _channel = GrpcChannel.ForAddress($"http://{address}");
-            (Inference, Admin) = (new(_channel), new(_channel));
-            if (key is not null)
-            {
-                Headers.Add("authorization", $"Bearer {key}");
-            }
-        }
-
-        public InferenceService.InferenceServiceClient Inference { get; }
-
-        public AdminService.AdminServiceClient Admin { get; }
-
-        public Metadata Headers { get; } = [];
-
-        public void Dispose() => _channel.Dispose();
-    }
 }

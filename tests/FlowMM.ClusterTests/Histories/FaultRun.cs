@@ -16,35 +16,43 @@ internal enum Fault
 
     /// <summary>Every command to Redis takes longer for a while.</summary>
     Slow,
+
+    /// <summary>Sessions are sent to other silos, in the middle of a turn and idle; it counts when one went.</summary>
+    Migrate,
 }
 
 /// <summary>Conversations on a cluster in which things go wrong, one after the other, in an order that a seed gives.</summary>
-internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
+internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, History history, int seed)
 {
     private static readonly TimeSpan Extension = TimeSpan.FromMinutes(2);
     private static readonly int Kinds = Enum.GetValues<Fault>().Length;
     private readonly Random _random = new(seed);
     private readonly Queue<Fault> _next = [];
 
-    public History History { get; } = new();
-
     /// <summary>Faults that were done, in order.</summary>
     public List<Fault> Faults { get; } = [];
 
+    /// <summary>What became of the sessions that were sent elsewhere.</summary>
+    public RandomMoves Moves { get; } = new(cluster, history, new Random(seed));
+
     /// <summary>
-    /// Runs for a time, and up to two minutes more until every kind of fault has happened and as many turns were told as there are callers; then mends what is broken,
-    /// lets each caller come to the end of its turn, and stops every silo.
+    /// Runs for a time, and up to two minutes more until every kind of fault has happened, a turn has moved while it ran, and as many turns were told as there are
+    /// callers; then mends what is broken, lets each caller come to the end of its turn, and stops every silo.
     /// </summary>
     public async Task Run(TimeSpan length, int callers)
     {
         using CancellationTokenSource enough = new();
-        Caller[] all = [.. Enumerable.Range(0, callers).Select(i => new Caller(cluster, History, i, seed))];
+        Caller[] all = [.. Enumerable.Range(0, callers).Select(i => new Caller(cluster, history, i, seed))];
         Task running = Task.WhenAll(all.Select(c => c.Run(enough.Token)));
         DateTime end = DateTime.UtcNow + length;
         while (!running.IsCompleted && (DateTime.UtcNow < end || (DateTime.UtcNow < end + Extension && !Enough(callers))))
         {
             await Task.Delay(_random.Next(300, 1500));
+
+            // One fault in three comes while sessions move.
+            Task moving = _random.Next(3) == 0 ? Moves.Order() : Task.CompletedTask;
             await Do(Next());
+            await moving;
         }
 
         await Mend();
@@ -56,7 +64,7 @@ internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
         }
     }
 
-    private bool Enough(int callers) => Faults.Distinct().Count() == Kinds && History.Events.OfType<Acknowledged>().Count() >= callers;
+    private bool Enough(int callers) => Faults.Distinct().Count() == Kinds && Moves.Running > 0 && history.Events.OfType<Acknowledged>().Count() >= callers;
 
     /// <summary>The faults in a random order, all of them before one comes again.</summary>
     private Fault Next()
@@ -97,6 +105,15 @@ internal sealed class FaultRun(TestCluster cluster, RedisProxy proxy, int seed)
                 };
                 await Task.Delay(_random.Next(500, 2000));
                 proxy.Before = null;
+                break;
+            case Fault.Migrate:
+                int before = Moves.Done;
+                await Moves.Order();
+                if (Moves.Done == before)
+                {
+                    return;
+                }
+
                 break;
         }
 

@@ -11,7 +11,7 @@ internal static class Album
 
     public static MergingOptions Merging { get; } = new() { Method = "flowmm", BudgetRatio = 0.2 };
 
-    /// <summary>Long random answers: what is said does not matter, that every token is the same does. The penalty keeps the end token away.</summary>
+    /// <summary>Long random answers: what is said does not matter, that every token is the same does. The penalty keeps most end tokens away.</summary>
     public static SamplingOptions AtRandom(int tokens) => new() { MaxTokens = tokens, Temperature = 2, RepetitionPenalty = 10, Seed = 7 };
 
     public static async Task<string> Create(this TestCluster cluster, MergingOptions? merging = null) =>

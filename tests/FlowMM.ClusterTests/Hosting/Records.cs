@@ -6,6 +6,14 @@ namespace FlowMM.ClusterTests.Hosting;
 /// <summary>Records as a grain writes them.</summary>
 internal static class Records
 {
+    public const string Owner = "run";
+
+    /// <summary>A new session that nobody runs a turn of.</summary>
+    public static Fence Free => new(0, null);
+
+    /// <summary>It once <see cref="Owner"/> holds its first turn.</summary>
+    public static Fence Held => new(0, Owner);
+
     public static SessionRecord Session(string system) => new()
     {
         Spec = new SessionSpec { System = system },

@@ -27,9 +27,7 @@ public sealed class SiloProcess : IDisposable
     /// <summary>Starts it; it is ready when its host says so.</summary>
     public static async Task<SiloProcess> Start(string name, IEnumerable<(string Key, string Value)> settings)
     {
-        // .../tests/FlowMM.ClusterTests/bin/Release/net10.0/linux-x64/ and the program's own output folder end alike.
-        string output = Path.GetRelativePath(Path.Combine(TestCluster.Repository, "tests", "FlowMM.ClusterTests"), AppContext.BaseDirectory);
-        ProcessStartInfo start = new(Path.Combine(TestCluster.Repository, "silo", output, "flowmm-silo")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = new(Repository.Program("silo", "flowmm-silo")) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach ((string key, string value) in settings)
         {
             start.Environment[key.Replace(":", "__", StringComparison.Ordinal)] = value;

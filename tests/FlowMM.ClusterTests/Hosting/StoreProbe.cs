@@ -39,14 +39,15 @@ internal sealed class StoreProbe : IDisposable
     public async Task<SessionRecord> Load(string session) => await Sessions.Load(Key(session)) ?? throw new InvalidOperationException($"There is no session {session}.");
 
     /// <summary>Waits until the snapshot of the session's newest turn is published.</summary>
-    public async Task<SnapshotManifest> Followed(string session)
+    public async Task<SnapshotManifest> Followed(string session, string tenant = "default")
     {
+        SessionKey key = new(tenant, session);
         for (int i = 0; i < 600; i++)
         {
-            RedisValue[] head = await Database.HashGetAsync(new StoreKeys(Key(session)).Head, [HeadFields.Epoch, HeadFields.Snapshot]);
+            RedisValue[] head = await Database.HashGetAsync(new StoreKeys(key).Head, [HeadFields.Epoch, HeadFields.Snapshot]);
             if (!head[0].IsNull && head[0] == head[1])
             {
-                return (await Snapshots.Open(Key(session)))!;
+                return (await Snapshots.Open(key))!;
             }
 
             await Task.Delay(50);

@@ -51,9 +51,7 @@ public sealed class TestCluster : IAsyncDisposable
 
     public AdminService.AdminServiceClient Admin { get; private set; } = null!;
 
-    public static string Repository { get; } = FindRepository();
-
-    public static byte[] Picture(string name) => File.ReadAllBytes(Path.Combine(Repository, "models", "tiny", "eval", "pictures", name + ".png"));
+    public static byte[] Picture(string name) => File.ReadAllBytes(Path.Combine(Repository.Root, "models", "tiny", "eval", "pictures", name + ".png"));
 
     /// <summary>Silos in this process.</summary>
     public static Task<TestCluster> Start(int silos, params (string Key, string Value)[] settings) => Start(new RedisServer(), silos, settings);
@@ -82,7 +80,8 @@ public sealed class TestCluster : IAsyncDisposable
     }
 
     /// <summary>Waits until every silo is listed as active and has reported its load: a command may name it then.</summary>
-    private async Task Joined(int silos)
+    /// <param name="silos">How many.</param>
+    public async Task Joined(int silos)
     {
         IReadOnlyList<Node> nodes = [];
         for (int attempt = 0; attempt < 240; attempt++, await Task.Delay(500))
@@ -105,10 +104,12 @@ public sealed class TestCluster : IAsyncDisposable
         throw new InvalidOperationException($"Of {silos} silos these are known: {string.Join(", ", nodes.Select(n => $"{n.Node_} {n.Status}"))}.");
     }
 
-    public async Task<SiloProcess> AddProcess()
+    /// <summary>Starts one more silo.</summary>
+    /// <param name="own">What it is told otherwise than the others.</param>
+    public async Task<SiloProcess> AddProcess(params (string Key, string Value)[] own)
     {
         string name = $"silo-{Interlocked.Increment(ref _started)}";
-        SiloProcess silo = await SiloProcess.Start(name, [.. Common(), ("FlowMM:Silo:Name", name), .. _settings]);
+        SiloProcess silo = await SiloProcess.Start(name, [.. Common(), ("FlowMM:Silo:Name", name), .. _settings, .. own]);
         lock (_processes)
         {
             _processes.Add(silo);
@@ -254,17 +255,6 @@ public sealed class TestCluster : IAsyncDisposable
         }
     }
 
-    private static string FindRepository()
-    {
-        string? at = AppContext.BaseDirectory;
-        while (at is not null && !File.Exists(Path.Combine(at, "FlowMM.Cluster.sln")))
-        {
-            at = Path.GetDirectoryName(at);
-        }
-
-        return at ?? throw new DirectoryNotFoundException("The repository's root is not above the tests.");
-    }
-
     private async Task StartGateway()
     {
         int port = RedisServer.FreePort();
@@ -291,7 +281,7 @@ public sealed class TestCluster : IAsyncDisposable
     private (string Key, string Value)[] Common() =>
     [
         ("FlowMM:Redis", _redis.Connection),
-        ("FlowMM:Model:Path", Path.Combine(Repository, "models", "tiny")),
+        ("FlowMM:Model:Path", Path.Combine(Repository.Root, "models", "tiny")),
         ("FlowMM:Engine:Threads", "1"),
     ];
 }

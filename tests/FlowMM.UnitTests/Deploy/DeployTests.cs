@@ -5,6 +5,7 @@ using FlowMM.Gateway.Hosting;
 using FlowMM.Gateway.Streams;
 using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Migration;
+using FlowMM.Silo.Rebalancing;
 using FlowMM.UnitTests.Testing;
 using NJsonSchema;
 using Xunit;
@@ -28,6 +29,7 @@ public sealed partial class DeployTests
         ["FlowMM:Store"] = typeof(StoreSettings),
         ["FlowMM:Snapshots"] = typeof(SnapshotOptions),
         ["FlowMM:Handover"] = typeof(HandoverOptions),
+        ["FlowMM:Rebalance"] = typeof(RebalanceOptions),
         [GatewayOptions.Section] = typeof(GatewayOptions),
         [FailoverOptions.Section] = typeof(FailoverOptions),
     };
@@ -39,6 +41,8 @@ public sealed partial class DeployTests
     [InlineData("  drainSeconds: 60", "  drainSeconds: 0")]
     [InlineData("  drainSeconds: 60", "  drainSeconds: \"60\"")]
     [InlineData("  device: cpu", "  device: gpu")]
+    [InlineData("    threshold: 0.2", "    threshold: 20")]
+    [InlineData("    prefer: idlest", "    prefer: oldest")]
     [InlineData("  graceSeconds: 30", "  graceSeconds: 1")]
     [InlineData("  secretName: flowmm-redis", "  connection: redis:6379")]
     [InlineData("clusterId: flowmm", "clusterId: a b")]

@@ -165,6 +165,27 @@ public sealed class SchedulingTests
         Assert.InRange(fit["flowmm"], 4 * fit["full"], 5 * fit["full"]);
     }
 
+    [Fact]
+    public void All_SessionOfATurn_IsBusyAndThenIdle()
+    {
+        ManualTime time = new();
+        using KvMemory memory = TinyModel.Model.NewMemory(1 << 22);
+        using ResidentSessions sessions = new(memory, 0, time);
+        using StepRunner runner = new(TinyModel.Model, new(), sessions);
+        Scheduler scheduler = new(8, sessions, new Admission(TinyModel.Model, new(), sessions, runner.NewMerging));
+        Sequence turn = Sequences.Of("one", 100);
+        scheduler.Add(turn);
+        runner.Prefill(scheduler.Schedule().Prefilling!);
+        time.Advance(TimeSpan.FromSeconds(5));
+        Assert.Equal(("one", true, TimeSpan.Zero), sessions.All.Select(s => (s.Session, s.Busy, s.Idle)).Single());
+        turn.Cancelled = true;
+        scheduler.Schedule();
+        time.Advance(TimeSpan.FromSeconds(7));
+        ResidentCache idle = Assert.Single(sessions.All);
+        Assert.Equal((false, TimeSpan.FromSeconds(7), sessions.BytesOf("one")), (idle.Busy, idle.Idle, idle.Bytes));
+        Assert.True(idle.Bytes.Device > 0);
+    }
+
     private static InferenceEngine Start(EngineOptions options) => new(TinyModel.Model, options, NullLogger<InferenceEngine>.Instance);
 
     private static async Task<EndEvent> Finish(InferenceEngine engine, TurnInput input)
@@ -176,16 +197,5 @@ public sealed class SchedulingTests
         }
 
         return end!;
-    }
-
-    private sealed class ManualTime : TimeProvider
-    {
-        private long _ticks = 1;
-
-        public override long GetTimestamp() => Interlocked.Read(ref _ticks);
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public void Advance(TimeSpan by) => Interlocked.Add(ref _ticks, by.Ticks);
     }
 }

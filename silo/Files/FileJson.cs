@@ -1,0 +1,15 @@
+using System.Text.Json.Serialization;
+using FlowMM.Silo.Store;
+
+namespace FlowMM.Silo.Files;
+
+/// <summary>The JSON in a session's file: as <see cref="RecordJson"/> stores it, read by generated code that takes neither nulls nor names twice.</summary>
+[JsonSourceGenerationOptions(
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    UseStringEnumConverter = true,
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    RespectNullableAnnotations = true,
+    AllowDuplicateProperties = false)]
+[JsonSerializable(typeof(SessionFileHead))]
+[JsonSerializable(typeof(TurnRecord))]
+internal sealed partial class FileJson : JsonSerializerContext;

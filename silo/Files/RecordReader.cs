@@ -1,0 +1,43 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using FlowMM.Abstractions;
+
+namespace FlowMM.Silo.Files;
+
+/// <summary>Reads records that anybody may have written.</summary>
+internal static class RecordReader
+{
+    // What the product writes takes more bytes than this for each value that is kept as an object of its own.
+    private const int LeastBytesOfAnObject = 12;
+    private const int ObjectsOfAny = 1024;
+
+    /// <summary>Reads a record.</summary>
+    /// <exception cref="RefusedException">It is no such record.</exception>
+    public static T Read<T>(byte[] json, JsonTypeInfo<T> type)
+    {
+        try
+        {
+            CheckDensity(json);
+            return JsonSerializer.Deserialize(json, type) ?? throw FrameReader.Refuse("a record is null");
+        }
+        catch (JsonException error)
+        {
+            // The exception's own text quotes what the file says.
+            throw FrameReader.Refuse($"a record of type {typeof(T).Name} is not as it should be at byte {error.BytePositionInLine ?? 0}");
+        }
+    }
+
+    /// <summary>Refuses JSON that would unpack to many times its size: lists of empty objects and the like.</summary>
+    private static void CheckDensity(byte[] json)
+    {
+        int left = ObjectsOfAny + (json.Length / LeastBytesOfAnObject);
+        Utf8JsonReader reader = new(json);
+        while (reader.Read())
+        {
+            if (reader.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray or JsonTokenType.String or JsonTokenType.Null && --left < 0)
+            {
+                throw FrameReader.Refuse("a record holds more objects than its size allows");
+            }
+        }
+    }
+}
