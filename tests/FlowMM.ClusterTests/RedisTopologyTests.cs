@@ -53,6 +53,43 @@ public sealed class RedisTopologyTests : IDisposable
     }
 
     [Fact]
+    public async Task Sentinel_MasterKilled_TheSessionAnswersWithItsHistory()
+    {
+        RedisServer master = new();
+        int replica = RedisServer.FreePort(), sentinel = RedisServer.FreePort();
+        _servers.Push(new RedisProcess(
+            "--port", $"{replica}", "--bind", "127.0.0.1", "--save", "", "--dir", _folder.CreateSubdirectory("replica").FullName, "--replicaof", "127.0.0.1", $"{master.Port}"));
+        await RedisProcess.Until(replica, "master_link_status:up", "info", "replication");
+        string file = Path.Combine(_folder.FullName, "failover.conf");
+        await File.WriteAllLinesAsync(file,
+        [
+            $"port {sentinel}", "bind 127.0.0.1", $"dir {_folder.FullName}", $"sentinel monitor mymaster 127.0.0.1 {master.Port} 1",
+            "sentinel down-after-milliseconds mymaster 500", "sentinel failover-timeout mymaster 5000",
+        ]);
+        _servers.Push(new RedisProcess(file, "--sentinel"));
+        await RedisProcess.Until(sentinel, $"{replica}", "sentinel", "replicas", "mymaster");
+
+        await using TestCluster cluster = await TestCluster.Start(master, 1, ("FlowMM:Redis", $"127.0.0.1:{sentinel},serviceName=mymaster"));
+        string session = await cluster.CreateSession();
+        string first = (await cluster.Ask(session, "What is in the image?", TestCluster.Picture("garment-039"))).Text;
+        await RedisProcess.Run("redis-cli", "-p", $"{master.Port}", "wait", "1", "10000");
+        master.Kill();
+        try
+        {
+            // Nobody waits for the failover: the gateway asks again until a store answers.
+            Assert.Equal("yellow", (await cluster.Ask(session, "What colour is the image?", turn: "next")).Text);
+            Assert.Equal([first, "yellow"], (await cluster.Client.ListTurnsAsync(new() { SessionId = session })).Turns.Select(t => t.Text));
+            await RedisProcess.Until(sentinel, $"{replica}", "sentinel", "get-master-addr-by-name", "mymaster");
+            Assert.Contains("role:master", await RedisProcess.Run("redis-cli", "-p", $"{replica}", "info", "replication"), StringComparison.Ordinal);
+        }
+        finally
+        {
+            // The cluster ends it.
+            master.StartAgain();
+        }
+    }
+
+    [Fact]
     public async Task Tls_CertificateOfAKnownIssuer_IsUsedAndAnotherRefused()
     {
         (string key, string certificate) = (Path.Combine(_folder.FullName, "key.pem"), Path.Combine(_folder.FullName, "cert.pem"));

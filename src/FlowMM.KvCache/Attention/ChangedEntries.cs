@@ -70,30 +70,12 @@ internal sealed unsafe class ChangedEntries
         }
 
         TileKernels.Sums(_values.Data, _count, _values.Width, scratch.Rows, scratch.Outputs);
-        Normalise(scratch);
+        ColumnMath.Normalise(scratch.Outputs, _values.Width, scratch.Inverse, scratch.Lengths);
         for (int from = 0; from < _count; from += RowScratch.Tile)
         {
             int rows = Math.Min(RowScratch.Tile, _values.PaddedCount - from);
             TileKernels.Products(_values.Data + ((long)from * _values.Width), rows, _values.Width, scratch.Outputs, scratch.Products, Width);
             AddTile(scratch, from, Math.Min(rows, _count - from), sums);
-        }
-    }
-
-    /// <summary>Divides the outputs by the columns' mass and takes their lengths.</summary>
-    private void Normalise(RowScratch scratch)
-    {
-        for (int c = 0; c < Width; c += Half)
-        {
-            (Vector512<float> inverse, Vector512<float> length) = (Vector512.Load(scratch.Inverse + c), default);
-            for (int d = 0; d < _values.Width; d++)
-            {
-                float* at = scratch.Outputs + (d * Width) + c;
-                Vector512<float> output = Vector512.Load(at) * inverse;
-                output.Store(at);
-                length = Vector512.FusedMultiplyAdd(output, output, length);
-            }
-
-            length.Store(scratch.Lengths + c);
         }
     }
 

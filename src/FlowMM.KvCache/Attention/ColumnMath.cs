@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace FlowMM.KvCache;
@@ -14,13 +15,7 @@ internal static unsafe class ColumnMath
     /// <param name="to">[n, 32]; memory that is read much later: it does not pass through the cache unless it is <paramref name="rows"/>.</param>
     internal static void Exponentiate(float* rows, int n, float* to)
     {
-        (Vector512<float> a, Vector512<float> b) = (Vector512.Load(rows), Vector512.Load(rows + Half));
-        for (int i = 1; i < n; i++)
-        {
-            a = Vector512.Max(a, Vector512.Load(rows + ((long)i * Width)));
-            b = Vector512.Max(b, Vector512.Load(rows + ((long)i * Width) + Half));
-        }
-
+        (Vector512<float> a, Vector512<float> b) = Largest(rows, n);
         for (int i = 0; i < n; i++)
         {
             float* row = rows + ((long)i * Width);
@@ -36,6 +31,67 @@ internal static unsafe class ColumnMath
                 y.StoreAlignedNonTemporal(to + ((long)i * Width) + Half);
             }
         }
+    }
+
+    /// <summary>exp(logit - the column's max) in place, and its sums.</summary>
+    /// <param name="rows">[n, 32] logits; overwritten.</param>
+    /// <param name="n">Entries, at least one.</param>
+    /// <param name="sums">[32]; overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void ExponentiateAndSum(float* rows, int n, float* sums)
+    {
+        (Vector512<float> a, Vector512<float> b) = Largest(rows, n);
+        (Vector512<float> left, Vector512<float> right) = (default, default);
+        for (float* row = rows; row < rows + ((long)n * Width); row += Width)
+        {
+            (Vector512<float> x, Vector512<float> y) = (RowKernels.Exp(Vector512.Load(row) - a), RowKernels.Exp(Vector512.Load(row + Half) - b));
+            x.Store(row);
+            y.Store(row + Half);
+            (left, right) = (left + x, right + y);
+        }
+
+        left.Store(sums);
+        right.Store(sums + Half);
+    }
+
+    /// <summary>Divides outputs by their columns' mass and takes their lengths.</summary>
+    /// <param name="outputs">[D, 32]; overwritten.</param>
+    /// <param name="width">D.</param>
+    /// <param name="inverse">[32] 1 / mass.</param>
+    /// <param name="lengths">[32] squared lengths; overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Normalise(float* outputs, int width, float* inverse, float* lengths)
+    {
+        for (int c = 0; c < Width; c += Half)
+        {
+            (Vector512<float> all, Vector512<float> length) = (Vector512.Load(inverse + c), default);
+            for (int d = 0; d < width; d++)
+            {
+                float* at = outputs + (d * Width) + c;
+                Vector512<float> output = Vector512.Load(at) * all;
+                output.Store(at);
+                length = Vector512.FusedMultiplyAdd(output, output, length);
+            }
+
+            length.Store(lengths + c);
+        }
+    }
+
+    /// <summary>|value - output|^2 of each column, from the difference itself.</summary>
+    /// <param name="value">[D].</param>
+    /// <param name="outputs">[D, 32].</param>
+    /// <param name="width">D.</param>
+    internal static (Vector512<float> Left, Vector512<float> Right) Gaps(float* value, float* outputs, int width)
+    {
+        (Vector512<float> left, Vector512<float> right) = (default, default);
+        for (int d = 0; d < width; d++, outputs += Width)
+        {
+            Vector512<float> own = Vector512.Create(value[d]);
+            (Vector512<float> x, Vector512<float> y) = (own - Vector512.Load(outputs), own - Vector512.Load(outputs + Half));
+            (left, right) = (Vector512.FusedMultiplyAdd(x, x, left), Vector512.FusedMultiplyAdd(y, y, right));
+        }
+
+        return (left, right);
     }
 
     /// <summary>Multiplies rows by their mass and adds them up.</summary>
@@ -74,5 +130,17 @@ internal static unsafe class ColumnMath
             float* row = rows + ((long)i * Width);
             sums[i] += Vector512.Sum(Vector512.FusedMultiplyAdd(Vector512.Load(row), a, Vector512.Load(row + Half) * b));
         }
+    }
+
+    private static (Vector512<float> Left, Vector512<float> Right) Largest(float* rows, int n)
+    {
+        (Vector512<float> a, Vector512<float> b) = (Vector512.Load(rows), Vector512.Load(rows + Half));
+        for (int i = 1; i < n; i++)
+        {
+            a = Vector512.Max(a, Vector512.Load(rows + ((long)i * Width)));
+            b = Vector512.Max(b, Vector512.Load(rows + ((long)i * Width) + Half));
+        }
+
+        return (a, b);
     }
 }

@@ -160,7 +160,7 @@ internal sealed unsafe class CpuRows : IHeadRows
     private T[] Lanes<T>(int blocks, Func<T> start, Action<int, RowScratch, T> step)
     {
         T[] lanes = new T[Math.Clamp(blocks / LeastBlocks, Math.Min(blocks, 1), MostLanes)];
-        Parallel.For(0, lanes.Length, lane =>
+        HostLoop.For(lanes.Length, lane =>
         {
             T sums = lanes[lane] = start();
             RowScratch scratch = _workspace.Rent(_height, _headWidth);

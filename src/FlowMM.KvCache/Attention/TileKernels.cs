@@ -41,25 +41,27 @@ internal static unsafe class TileKernels
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Products(float* rows, int n, int width, (nint Data, long Stride) columns, (nint Data, long Stride) result)
     {
+        (nint one, nint two, nint three) = (width, 2 * width, 3 * width);
         for (int i = 0; i < n; i += Rows)
         {
             (Vector512<float> a0, Vector512<float> a1, Vector512<float> a2, Vector512<float> a3) = (default, default, default, default);
             (Vector512<float> a4, Vector512<float> a5, Vector512<float> a6, Vector512<float> a7) = (default, default, default, default);
             (Vector512<float> b0, Vector512<float> b1, Vector512<float> b2, Vector512<float> b3) = (default, default, default, default);
             (Vector512<float> b4, Vector512<float> b5, Vector512<float> b6, Vector512<float> b7) = (default, default, default, default);
-            float* row = rows + ((long)i * width);
+            float* row = rows + (i * one);
+            float* half = row + (4 * one);
             float* column = (float*)columns.Data;
-            for (int d = 0; d < width; d++, row++, column += columns.Stride)
+            for (float* end = row + width; row < end; row++, half++, column += columns.Stride)
             {
                 (Vector512<float> x, Vector512<float> y) = (Vector512.Load(column), Vector512.Load(column + 16));
                 Step(row[0], x, y, ref a0, ref b0);
-                Step(row[width], x, y, ref a1, ref b1);
-                Step(row[2 * width], x, y, ref a2, ref b2);
-                Step(row[3 * width], x, y, ref a3, ref b3);
-                Step(row[4 * width], x, y, ref a4, ref b4);
-                Step(row[5 * width], x, y, ref a5, ref b5);
-                Step(row[6 * width], x, y, ref a6, ref b6);
-                Step(row[7 * width], x, y, ref a7, ref b7);
+                Step(row[one], x, y, ref a1, ref b1);
+                Step(row[two], x, y, ref a2, ref b2);
+                Step(row[three], x, y, ref a3, ref b3);
+                Step(half[0], x, y, ref a4, ref b4);
+                Step(half[one], x, y, ref a5, ref b5);
+                Step(half[two], x, y, ref a6, ref b6);
+                Step(half[three], x, y, ref a7, ref b7);
             }
 
             (nint start, long stride) = result;
@@ -84,6 +86,12 @@ internal static unsafe class TileKernels
     internal static void Sums(float* values, int n, int width, float* rows, float* sums)
     {
         new Span<float>(sums, width * Columns).Clear();
+        AddSums(values, n, width, rows, sums);
+    }
+
+    /// <summary>The same, added to what <paramref name="sums"/> hold.</summary>
+    internal static void AddSums(float* values, int n, int width, float* rows, float* sums)
+    {
         for (int from = 0; from < n; from += Chunk)
         {
             int count = Math.Min(Chunk, n - from);

@@ -70,13 +70,13 @@ internal sealed class LayerWork : IDisposable
 
         long ranked = Stopwatch.GetTimestamp();
         HeadPlan[] plans = new HeadPlan[_heads.Length];
-        Parallel.For(0, plans.Length, h =>
+        HostLoop.For(plans.Length, h =>
         {
             using KeyGeometry geometry = new(_heads[h].Keys, _tensors);
             plans[h] = policy.Plan(View(h, least, geometry), entries, _options);
         });
         long planned = Stopwatch.GetTimestamp();
-        Parallel.For(0, plans.Length, h => Merge(h, plans[h]));
+        HostLoop.For(plans.Length, h => Merge(h, plans[h]));
 
         Clock.Rank += Stopwatch.GetElapsedTime(start, ranked).TotalMilliseconds;
         Clock.Plan += Stopwatch.GetElapsedTime(ranked, planned).TotalMilliseconds;

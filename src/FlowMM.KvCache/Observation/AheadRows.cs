@@ -51,8 +51,9 @@ internal sealed unsafe class AheadRows : IDisposable
         int ready = seen == _length ? seen : Math.Max(_done, (seen - _reach) / AheadBlock.Rows * AheadBlock.Rows);
         if (ready > _done)
         {
-            window.Fill(entries, seen, AheadBlock.Start(_done, _reach));
+            window.Fill(entries, seen, Math.Max(0, _done - _reach));
             Look(window, ready);
+            window.Forget();
         }
 
         _queries.Keep(ready, seen);
@@ -69,23 +70,19 @@ internal sealed unsafe class AheadRows : IDisposable
         int tokens = AheadBlock.Tokens(_reach);
         using AlignedFloats sums = new((long)_squares.Length * blocks * tokens);
         nint data = (nint)sums.Data;
-        Parallel.For(
-            0,
+        HostLoop.For(
             _squares.Length * blocks,
             () => new AheadBlock(window, _queries, (_group, _reach, _length)),
-            (item, _, block) =>
-            {
-                block.Sum(item / blocks, _done + (item % blocks * AheadBlock.Rows), (float*)data + ((long)item * tokens));
-                return block;
-            },
+            (item, block) => block.Sum(item / blocks, _done + (item % blocks * AheadBlock.Rows), (float*)data + ((long)item * tokens)),
             block => block.Dispose());
+        double share = 1 / ((double)_length * _group);
         for (int item = 0; item < _squares.Length * blocks; item++)
         {
-            int start = AheadBlock.Start(_done + (item % blocks * AheadBlock.Rows), _reach);
+            int start = _done + (item % blocks * AheadBlock.Rows);
             double[] squares = _squares[item / blocks];
             for (int n = 0; n < tokens && start + n < _length; n++)
             {
-                squares[start + n] += sums.Data[((long)item * tokens) + n] / ((double)_length * _group);
+                squares[start + n] += sums.Data[((long)item * tokens) + n] * share;
             }
         }
     }

@@ -6,7 +6,7 @@ namespace FlowMM.KvCache;
 /// <summary>
 /// Keeps what compression needs of a segment's queries while its chunks pass: the sampled rows and the proxies of each layer, and what each
 /// key is to the rows shortly before it. Chunked and one-shot prefill leave the same bytes. Memory is bounded by <see cref="Bytes"/>, which
-/// does not grow with the chunks, and one layer's window of keys and values, which does. Legend: S samples (every row: S = L) of m heads a KV head,
+/// does not grow with the chunks, and what one layer's window of keys and values takes beside the cache, which may. Legend: S samples (every row: S = L) of m heads a KV head,
 /// w' proxies, a how far rows look ahead: layers * (G m S + H w' + 2 H (a + 31)) * D f32 and layers * G * L f64.
 /// </summary>
 public sealed class SegmentObserver : IQueryObserver, IDisposable

@@ -41,7 +41,7 @@ internal static unsafe class NearestKeys
         float* keys = RowKernels.Data(unit);
         Transpose(keys, width, targets, padded, columns);
         long room = (long)Stripe * (padded + (blocks * Width));
-        Parallel.For(0, (sources.Length + Stripe - 1) / Stripe, () => new AlignedFloats(room), (stripe, _, memory) =>
+        HostLoop.For((sources.Length + Stripe - 1) / Stripe, () => new AlignedFloats(room), (stripe, memory) =>
         {
             int from = stripe * Stripe;
             int count = Math.Min(Stripe, sources.Length - from);
@@ -58,8 +58,6 @@ internal static unsafe class NearestKeys
                 (int at, cosine[from + i]) = RowKernels.Nearest(similar + ((long)i * blocks * Width), targets.Length, tie);
                 found[from + i] = targets[at];
             }
-
-            return memory;
         }, memory => memory.Dispose());
         GC.KeepAlive(unit);
         return new KeyMatch(found, cosine);
@@ -69,14 +67,17 @@ internal static unsafe class NearestKeys
     private static void Transpose(float* keys, int width, int[] positions, int padded, AlignedFloats columns)
     {
         columns.Clear(0, columns.Count);
-        for (int n = 0; n < positions.Length; n++)
+        using AlignedFloats nothing = new(width);
+        nothing.Clear(0, width);
+        float** rows = stackalloc float*[Width];
+        for (int from = 0; from < positions.Length; from += Width)
         {
-            float* key = keys + ((long)positions[n] * width);
-            float* to = columns.Data + ((long)(n / Width) * padded * Width) + (n % Width);
-            for (int d = 0; d < width; d++)
+            for (int n = 0; n < Width; n++)
             {
-                to[d * Width] = key[d];
+                rows[n] = from + n < positions.Length ? keys + ((long)positions[from + n] * width) : nothing.Data;
             }
+
+            Transposition.Lay(rows, width, 1, columns.Data + ((long)(from / Width) * padded * Width));
         }
     }
 

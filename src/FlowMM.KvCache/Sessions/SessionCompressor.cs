@@ -171,20 +171,10 @@ public sealed class SessionCompressor : IDisposable
             + ((long)options.Window * cache.Shape.QueryHeads);
         long fit = Workspace.Most / Math.Max(1, rows * length);
         bool host = cache.Layers.All(layer => layer.Slab.Device.type == DeviceType.CPU);
-        ParallelOptions most = new() { MaxDegreeOfParallelism = host ? (int)Math.Clamp(fit, 1, Math.Min(MostLayersAtOnce, Environment.ProcessorCount)) : 1 };
+        int most = host ? (int)Math.Clamp(fit, 1, MostLayersAtOnce) : 1;
         try
         {
-            Parallel.For(
-                0,
-                cache.Layers.Count,
-                most,
-                () => _spare.TryTake(out LayerCompressor? spare) ? spare : new LayerCompressor(),
-                (layer, _, compressor) =>
-                {
-                    each(layer, compressor);
-                    return compressor;
-                },
-                _spare.Add);
+            HostLoop.ForLarge(cache.Layers.Count, most, () => _spare.TryTake(out LayerCompressor? spare) ? spare : new LayerCompressor(), each, _spare.Add);
         }
         catch (AggregateException several)
         {
