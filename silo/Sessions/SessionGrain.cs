@@ -26,6 +26,7 @@ internal sealed partial class SessionGrain(
     private TurnLog? _running;
     private SessionDepartures _departures = null!;
     private (string TurnId, Task<double> GoneOn)? _arrived;
+    private Task _deletion = Task.CompletedTask;
     private bool _deleting;
 
     private SessionKey Key => SessionKey.Parse(this.GetPrimaryKeyString());
@@ -158,20 +159,37 @@ internal sealed partial class SessionGrain(
 
     public Task<bool> Leave(CancellationToken cancellationToken) => _departures.Leave(cancellationToken);
 
-    public async Task Delete(CancellationToken cancellationToken)
+    public Task Delete(CancellationToken cancellationToken)
     {
-        await Require();
+        // Called again while it goes on it is joined: who is told that the session is gone is told so when it is.
+        if (_deletion.IsCompleted)
+        {
+            _deletion = DeleteAll();
+        }
+
+        return _deletion.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Deletes what there is of the session, whatever an earlier try that was cut off left of it.</summary>
+    private async Task DeleteAll()
+    {
+        bool found = (_session ?? await store.Load(Key)) is not null;
         _session = null;
         _deleting = true;
         try
         {
             _running?.Cancellation.Cancel();
             await store.Delete(Key);
-            await engine.Forget(Key.ToString(), cancellationToken);
         }
         finally
         {
             _deleting = false;
+            await engine.Forget(Key.ToString(), CancellationToken.None);
+        }
+
+        if (!found)
+        {
+            throw new RefusedException(ErrorCode.NotFound, $"There is no session '{Key.Session}'.");
         }
     }
 
