@@ -37,6 +37,36 @@ public sealed class DeleteTests
     }
 
     [Fact]
+    public async Task Delete_WhileATurnIsCommitted_DoesNotBringTheSessionBack()
+    {
+        RedisServer redis = new();
+        using RedisProxy proxy = new(redis);
+        await using TestCluster cluster = await TestCluster.Start(redis, 1, ("FlowMM:Redis", proxy.Connection));
+        string session = await cluster.CreateSession();
+        TaskCompletionSource held = new(TaskCreationOptions.RunContinuationsAsynchronously), release = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        string turns = new StoreKeys(StoreProbe.Key(session)).Turns.ToString();
+        proxy.Before = async words =>
+        {
+            if (words[0] == "RPUSH" && words[1] == turns && held.TrySetResult())
+            {
+                await release.Task;
+            }
+
+            return true;
+        };
+        Task asked = cluster.Ask(session, "What is in the image?", TestCluster.Picture("garment-039"));
+        await held.Task;
+        Task deleted = cluster.Grain(session).Delete(CancellationToken.None);
+
+        // Its commands stand behind the commit's, once it has begun.
+        await Task.Delay(500);
+        release.SetResult();
+        await deleted;
+        await asked.ContinueWith(_ => { }, TaskScheduler.Default);
+        Assert.Equal(ErrorCode.NotFound, (await Assert.ThrowsAsync<RefusedException>(() => cluster.Grain(session).Get(CancellationToken.None))).Code);
+    }
+
+    [Fact]
     public async Task Delete_WhileItGoesOn_IsOneDeletion()
     {
         await using TestCluster cluster = await TestCluster.Start(1);
