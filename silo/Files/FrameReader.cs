@@ -14,9 +14,6 @@ internal sealed class FrameReader(Stream file, long most) : IDisposable
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private long _read;
 
-    /// <summary>Bytes taken so far.</summary>
-    public long Bytes => _read;
-
     /// <summary>Reads what a file begins with.</summary>
     /// <exception cref="RefusedException">It is no session's file, or one of a version that is not known.</exception>
     public async Task Open(CancellationToken cancellationToken)

@@ -2,7 +2,9 @@ using FlowMM.Abstractions;
 using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Sessions;
 using FlowMM.Silo.Store;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using StackExchange.Redis;
 
 namespace FlowMM.Silo.Files;
 
@@ -10,8 +12,9 @@ namespace FlowMM.Silo.Files;
 /// Makes sessions of files. Pictures are stored as they come, noted under a name that no session can have; the session is created when the whole file is
 /// verified. When it is not, the notes go and their pictures with them; what a death leaves behind is swept like any other note.
 /// </summary>
-internal sealed class SessionImporter(
-    ISessionStore store, BlobStore blobs, SessionFileReader reader, IOptions<FileSettings> settings, IOptions<StoreSettings> stored, TimeProvider time) : IDisposable
+internal sealed partial class SessionImporter(
+    ISessionStore store, BlobStore blobs, SessionFileReader reader, IOptions<FileSettings> settings, IOptions<StoreSettings> stored, TimeProvider time,
+    ILogger<SessionImporter> logger) : IDisposable
 {
     private readonly SemaphoreSlim _places = new(settings.Value.MaxImports);
 
@@ -55,7 +58,7 @@ internal sealed class SessionImporter(
         finally
         {
             _places.Release();
-            await Task.WhenAll(kept.Select(b => blobs.Release(b, note.Session)));
+            await Release(kept, note.Session);
         }
     }
 
@@ -75,5 +78,21 @@ internal sealed class SessionImporter(
         return await store.Create(key, session, null);
     }
 
+    /// <summary>What a store that does not answer keeps is swept; whether the file was taken does not change by it.</summary>
+    private async Task Release(IEnumerable<BlobName> kept, string note)
+    {
+        try
+        {
+            await Task.WhenAll(kept.Select(b => blobs.Release(b, note)));
+        }
+        catch (Exception error) when (error is RedisException or TimeoutException)
+        {
+            NotReleased(error, error.GetType().Name);
+        }
+    }
+
     private static RefusedException Exists(SessionKey key) => new(ErrorCode.AlreadyExists, $"Session '{key.Session}' exists.");
+
+    [LoggerMessage(1, LogLevel.Warning, "The notes of an import stay until the next sweep: {Error}.")]
+    private partial void NotReleased(Exception exception, string error);
 }

@@ -10,6 +10,7 @@ internal interface ISessionStore
 {
     /// <summary>Creates a session, with turns and a snapshot when it is a copy; the blobs that these name are noted for it before.</summary>
     /// <returns>False when the key exists; nothing is changed then.</returns>
+    /// <exception cref="TimeoutException">The store did not answer in time; nothing is changed.</exception>
     Task<bool> Create(SessionKey key, SessionRecord record, StoredSnapshot? snapshot);
 
     /// <summary>Reads a session, or null.</summary>

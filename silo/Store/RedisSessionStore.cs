@@ -44,7 +44,9 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
             _ = write.HashSetAsync(keys.Head, [new(HeadFields.Snapshot, snapshot.Epoch), new(HeadFields.Cache, snapshot.Chunks.Name)]);
         }
 
-        return await write.ExecuteAsync();
+        // A condition that is not answered in time fails as one that does not hold: only a head that is there says that the session exists.
+        return await write.ExecuteAsync()
+            || (await Database.KeyExistsAsync(keys.Head) ? false : throw new TimeoutException("The store did not say in time whether the session exists; nothing was written."));
     }
 
     public async Task<SessionRecord?> Load(SessionKey key)

@@ -11,11 +11,16 @@ internal sealed class SessionCopies(ISessionStore store, SnapshotStore snapshots
     /// <param name="to">The new one, of the same tenant.</param>
     /// <param name="session">The other as it was after those turns.</param>
     /// <returns>False when there is a session of the new name.</returns>
+    /// <exception cref="RefusedException">The store did not answer in time; there is no copy.</exception>
     public async Task<bool> Fork(SessionKey from, SessionKey to, SessionRecord session)
     {
         foreach (string hash in session.Images)
         {
-            await blobs.Keep(BlobName.Image(to.Tenant, hash), to.Session, null);
+            if (!await blobs.Keep(BlobName.Image(to.Tenant, hash), to.Session, null))
+            {
+                // A copy without its note would lose the picture with the other session.
+                throw new RefusedException(ErrorCode.Unavailable, "A picture could not be kept for the copy; try again.");
+            }
         }
 
         StoredSnapshot? snapshot = await Snapshot(from) is { } manifest && manifest.Turn <= session.Turns.Count

@@ -90,11 +90,37 @@ public sealed class SessionFileTests
         Assert.NotEmpty((await cluster.Run(Album.Turn("new", "next", Next, false), One)).Text);
     }
 
+    [Fact]
+    public async Task Import_ThatSaysNothing_IsGivenUpAndItsPlaceIsFree()
+    {
+        await using TestCluster cluster = await Start(("FlowMM:Files:MaxImports", "1"), ("FlowMM:Files:Patience", "00:00:02"));
+        using StoreProbe store = new(cluster.RedisConnection);
+        string session = await Conversation(cluster, One);
+        await store.Followed(session, "one");
+        byte[] file = await Export(cluster, session, One);
+        string[] before = store.AllKeys();
+        using AsyncClientStreamingCall<ImportSessionRequest, ImportSessionResponse> silent = cluster.Client.ImportSession(Two);
+        await silent.RequestStream.WriteAsync(new() { SessionId = "silent", Data = ByteString.CopyFrom(file, 0, file.Length - 10) }, TestContext.Current.CancellationToken);
+        await Until(() => store.AllKeys().Length > before.Length);
+        RpcException full = await Assert.ThrowsAsync<RpcException>(() => Import(cluster, file, "other", Two));
+        Assert.Equal(StatusCode.ResourceExhausted, full.StatusCode);
+
+        await Until(() => store.AllKeys().Length == before.Length);
+        Assert.Equal(before, store.AllKeys());
+        await silent.RequestStream.WriteAsync(new() { Data = ByteString.CopyFrom(file, file.Length - 10, 10) }, TestContext.Current.CancellationToken);
+        await silent.RequestStream.CompleteAsync();
+        RpcException late = await Assert.ThrowsAsync<RpcException>(async () => await silent);
+        Assert.Equal(StatusCode.Unavailable, late.StatusCode);
+        Assert.Equal("other", (await Import(cluster, file, "other", Two)).SessionId);
+    }
+
     /// <summary>Two tenants with a key each.</summary>
-    private static Task<TestCluster> Start() => TestCluster.Start(
+    private static Task<TestCluster> Start(params (string Key, string Value)[] more) => TestCluster.Start(
         1,
-        ("FlowMM:Gateway:Keys:0:Tenant", "one"), ("FlowMM:Gateway:Keys:0:KeySha256", Hash("a")), ("FlowMM:Gateway:Keys:0:Admin", "true"),
-        ("FlowMM:Gateway:Keys:1:Tenant", "two"), ("FlowMM:Gateway:Keys:1:KeySha256", Hash("b")), ("FlowMM:Gateway:Keys:1:Admin", "true"));
+        [
+            ("FlowMM:Gateway:Keys:0:Tenant", "one"), ("FlowMM:Gateway:Keys:0:KeySha256", Hash("a")), ("FlowMM:Gateway:Keys:0:Admin", "true"),
+            ("FlowMM:Gateway:Keys:1:Tenant", "two"), ("FlowMM:Gateway:Keys:1:KeySha256", Hash("b")), ("FlowMM:Gateway:Keys:1:Admin", "true"), .. more,
+        ]);
 
     /// <summary>Two turns about several pictures, merged to 20 %.</summary>
     private static async Task<string> Conversation(TestCluster cluster, Metadata tenant)

@@ -45,6 +45,29 @@ public sealed class SessionFileTests
     }
 
     [Fact]
+    public async Task Take_LargerThanAPiece_IsCutAndReadsAsOne()
+    {
+        byte[] large = new byte[(SessionFileFormat.PieceBytes * 5 / 2) + 3];
+        new Random(7).NextBytes(large);
+        using FrameWriter file = new();
+        file.Add(FrameKind.Turn, large);
+        List<byte[]> pieces = [.. file.Take(all: false)];
+        Assert.All(pieces, p => Assert.Equal(SessionFileFormat.PieceBytes, p.Length));
+        Assert.Equal(2, pieces.Count);
+        file.Add(FrameKind.End);
+        pieces.AddRange(file.Take(all: true));
+        Assert.Empty(file.Take(all: true));
+
+        using MemoryStream written = new([.. pieces.SelectMany(p => p)]);
+        using FrameReader read = new(written, written.Length);
+        CancellationToken token = TestContext.Current.CancellationToken;
+        await read.Open(token);
+        Assert.Equal(large, await read.Next(FrameKind.Turn, large.Length, token));
+        Assert.Empty(await read.Next(FrameKind.End, 0, token));
+        await read.End(token);
+    }
+
+    [Fact]
     public async Task Write_OfAnotherModel_IsRefused()
     {
         RefusedException refused = await Assert.ThrowsAsync<RefusedException>(() => Write(Sample() with { Model = "another" }));
