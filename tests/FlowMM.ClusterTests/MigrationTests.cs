@@ -135,6 +135,7 @@ public sealed class MigrationTests
         (string session, ulong seed, _) = await Straight(cluster, 500);
         MigrateSessionResponse[] moved = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => cluster.Admin.MigrateSessionAsync(new() { SessionId = session }).ResponseAsync));
         Assert.All(moved, m => Assert.True(m.Bytes > 0));
+        Assert.Single(moved.Select(m => m.Node).Distinct());
 
         string other = await cluster.Create();
         TaskCompletionSource said = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -142,6 +143,7 @@ public sealed class MigrationTests
         await Task.WhenAny(said.Task, running);
         moved = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => cluster.Admin.MigrateSessionAsync(new() { SessionId = other }).ResponseAsync));
         Assert.All(moved, m => Assert.True(m.Bytes > 0));
+        Assert.Single(moved.Select(m => m.Node).Distinct());
         await running;
     }
 
