@@ -7,17 +7,20 @@ namespace FlowMM.Gateway.Calls;
 /// <summary>Calls of a session, made again when its node is lost as far as that cannot do more than one call was to do.</summary>
 internal sealed class SessionCalls(IClusterClient cluster, RepeatedCalls calls)
 {
+    // Times that a turn may be missing after a node was lost: so long its caller is given to ask for it again.
+    private const int MostMissed = 4;
+
     /// <summary>Describes a session.</summary>
     public Task<SessionInfo> Get(SessionKey key, CancellationToken cancellationToken) =>
-        calls.Ask(() => Session(key).Get(cancellationToken), cancellationToken);
+        calls.Ask(token => Session(key).Get(token), cancellationToken);
 
     /// <summary>A page of its turns.</summary>
     public Task<TurnPage> ListTurns(SessionKey key, int skip, int take, CancellationToken cancellationToken) =>
-        calls.Ask(() => Session(key).ListTurns(skip, take, cancellationToken), cancellationToken);
+        calls.Ask(token => Session(key).ListTurns(skip, take, token), cancellationToken);
 
     /// <summary>Creates a session: the same id with the same options again answers as the first time.</summary>
     public Task<SessionInfo> Create(SessionKey key, SessionSpec spec, CancellationToken cancellationToken) =>
-        calls.Ask(() => cluster.GetGrain<ICatalogGrain>(0).Create(key.Tenant, key.Session, spec, cancellationToken), cancellationToken);
+        calls.Ask(token => cluster.GetGrain<ICatalogGrain>(0).Create(key.Tenant, key.Session, spec, token), cancellationToken);
 
     /// <summary>Frees its memory: done twice it is done.</summary>
     public Task<long> Spill(SessionKey key, CancellationToken cancellationToken) =>
@@ -42,20 +45,27 @@ internal sealed class SessionCalls(IClusterClient cluster, RepeatedCalls calls)
 
     /// <summary>Stops a turn.</summary>
     /// <returns>True when it was stopped, by whichever try.</returns>
-    public Task<bool> Cancel(SessionKey key, string turn, CancellationToken cancellationToken) => calls.Repeat(
-        async again =>
-        {
-            try
+    /// <exception cref="RefusedException">It was refused, or the turn is not found after a node was lost that may have run it.</exception>
+    public async Task<bool> Cancel(SessionKey key, string turn, CancellationToken cancellationToken)
+    {
+        int missed = 0;
+        bool? answer = await calls.Repeat(
+            async again =>
             {
-                return await Session(key).Cancel(turn, cancellationToken) || (again && await WasCancelled(key, turn, cancellationToken));
-            }
-            catch (RefusedException unknown) when (again && unknown.Code == ErrorCode.NotFound)
-            {
-                // It ran on the node that was lost, and begins again where somebody asks for it.
-                throw new RefusedException(ErrorCode.Unavailable, $"The node that ran turn '{turn}' was lost, and it does not run again yet; cancel it again when it does.");
-            }
-        },
-        cancellationToken);
+                try
+                {
+                    return await Session(key).Cancel(turn, cancellationToken) || (again && await WasCancelled(key, turn, cancellationToken));
+                }
+                catch (RefusedException unknown) when (again && unknown.Code == ErrorCode.NotFound)
+                {
+                    // If it ran on the node that was lost, it begins again where somebody asks for it.
+                    return ++missed < MostMissed ? throw new RefusedException(ErrorCode.Unavailable, unknown.Message) : (bool?)null;
+                }
+            },
+            cancellationToken);
+        return answer ?? throw new RefusedException(
+            ErrorCode.Unavailable, $"A node was lost; whether turn '{turn}' ran there is not known, and it does not run now. Cancel it again when it does.");
+    }
 
     /// <summary>
     /// Copies it. A copy that is there after a try that may have made it is known to be that one only when nobody else could know its id.

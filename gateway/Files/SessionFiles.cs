@@ -1,9 +1,11 @@
 using System.Runtime.CompilerServices;
 using FlowMM.Abstractions;
 using FlowMM.Gateway.Requests;
+using FlowMM.Gateway.Services;
 using FlowMM.Inference.V1;
 using Grpc.Core;
 using Orleans.Runtime;
+using ErrorCode = FlowMM.Abstractions.ErrorCode;
 
 namespace FlowMM.Gateway.Files;
 
@@ -29,7 +31,7 @@ internal sealed partial class SessionFiles(IClusterClient cluster, ILogger<Sessi
     /// <param name="key">The session that it becomes.</param>
     /// <param name="file">Its pieces.</param>
     /// <param name="cancellationToken">The caller leaves: the import is given up.</param>
-    /// <exception cref="RefusedException">A piece is too large, or the file is not taken.</exception>
+    /// <exception cref="RefusedException">A piece is too large, the file is not taken, or whether it was is not known.</exception>
     public async Task<SessionInfo> Import(SessionKey key, IAsyncStreamReader<ImportSessionRequest> file, CancellationToken cancellationToken)
     {
         ISessionFileGrain import = NewTransfer();
@@ -46,16 +48,30 @@ internal sealed partial class SessionFiles(IClusterClient cluster, ILogger<Sessi
                 await import.Add(file.Current.Data.ToByteArray(), cancellationToken);
             }
             while (await file.MoveNext(cancellationToken));
-            return await import.Finish(cancellationToken);
         }
         catch
         {
             await GiveUp(import);
             throw;
         }
+
+        return await Finish(import, key, cancellationToken);
     }
 
     private ISessionFileGrain NewTransfer() => cluster.GetGrain<ISessionFileGrain>(Guid.CreateVersion7());
+
+    /// <summary>From here on the session may be there: a break is not told as if nothing had happened.</summary>
+    private static async Task<SessionInfo> Finish(ISessionFileGrain import, SessionKey key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await import.Finish(cancellationToken);
+        }
+        catch (Exception lost) when (ErrorTranslation.IsInterruption(lost))
+        {
+            throw new RefusedException(ErrorCode.Unavailable, $"A node was lost; whether session '{key.Session}' was imported is not known. Look at it before sending the file again.");
+        }
+    }
 
     private async Task GiveUp(ISessionFileGrain import)
     {

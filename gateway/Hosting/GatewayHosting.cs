@@ -73,7 +73,8 @@ public static class GatewayHosting
         services.AddSingleton(provider => new ResumedStream(
             provider.GetRequiredService<IOptions<FailoverOptions>>(), provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<ResumedStream>>()));
         services.AddSingleton(provider => new RepeatedCalls(
-            provider.GetRequiredService<IOptions<FailoverOptions>>(), provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<RepeatedCalls>>()));
+            provider.GetRequiredService<IOptions<FailoverOptions>>(), provider.GetRequiredService<IOptions<GatewayOptions>>(), provider.GetRequiredService<TimeProvider>(),
+            Random.Shared, provider.GetRequiredService<ILogger<RepeatedCalls>>()));
         services.AddSingleton<SessionCalls>();
         services.AddSingleton<SessionFiles>();
         services.AddSingleton<ClusterNodes>();

@@ -24,7 +24,7 @@ internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes node
         int take = RequestReader.PageSize(request.PageSize);
         string after = request.PageToken.Length == 0 ? "" : RequestReader.Id(request.PageToken, "page_token");
         string tenant = tenants.Tenant(context.RequestHeaders);
-        SessionPage page = await calls.Ask(() => cluster.GetGrain<ICatalogGrain>(0).List(tenant, after, take, context.CancellationToken), context.CancellationToken);
+        SessionPage page = await calls.Ask(left => cluster.GetGrain<ICatalogGrain>(0).List(tenant, after, take, left), context.CancellationToken);
         return new()
         {
             Sessions = { page.Sessions.Select(s => new SessionSummary { SessionId = s.SessionId, Turns = s.Turns, Tokens = s.Tokens }) },
@@ -68,7 +68,7 @@ internal sealed class AdminGrpcService(IClusterClient cluster, ClusterNodes node
         while (await timer.WaitForNextTickAsync(context.CancellationToken));
     }
 
-    private Task<IReadOnlyList<Node>> List(CancellationToken cancellationToken) => calls.Ask(() => nodes.List(cancellationToken), cancellationToken);
+    private Task<IReadOnlyList<Node>> List(CancellationToken cancellationToken) => calls.Ask(nodes.List, cancellationToken);
 
     /// <summary>A session of the key's tenant.</summary>
     private SessionKey Key(string id, ServerCallContext context)

@@ -11,41 +11,28 @@ internal sealed partial class ErrorInterceptor(ClusterConnection cluster, ILogge
     /// <summary>Key of <see cref="ServerCallContext.UserState"/> under which a call leaves its turn's id.</summary>
     public const string TurnId = "flowmm.turn";
 
-    public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
-        TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
-    {
-        try
-        {
-            RequireCluster(context);
-            return await continuation(request, context);
-        }
-        catch (Exception exception) when (exception is not RpcException)
-        {
-            throw Translate(exception, context);
-        }
-    }
+    public override Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
+        TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation) =>
+        Guard(context, () => continuation(request, context));
 
-    public override async Task ServerStreamingServerHandler<TRequest, TResponse>(
-        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation)
-    {
-        try
+    public override Task ServerStreamingServerHandler<TRequest, TResponse>(
+        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation) =>
+        Guard(context, async () =>
         {
-            RequireCluster(context);
             await continuation(request, responseStream, context);
-        }
-        catch (Exception exception) when (exception is not RpcException)
-        {
-            throw Translate(exception, context);
-        }
-    }
+            return true;
+        });
 
-    public override async Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
-        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation)
+    public override Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation) =>
+        Guard(context, () => continuation(requestStream, context));
+
+    private async Task<T> Guard<T>(ServerCallContext context, Func<Task<T>> call)
     {
         try
         {
             RequireCluster(context);
-            return await continuation(requestStream, context);
+            return await call();
         }
         catch (Exception exception) when (exception is not RpcException)
         {
@@ -64,7 +51,7 @@ internal sealed partial class ErrorInterceptor(ClusterConnection cluster, ILogge
     private RpcException Translate(Exception exception, ServerCallContext context)
     {
         string? turn = context.UserState.TryGetValue(TurnId, out object? id) ? id as string : null;
-        if (ErrorTranslation.Of(exception, turn) is { } status)
+        if (ErrorTranslation.Of(exception, turn, context.CancellationToken.IsCancellationRequested) is { } status)
         {
             if (status.StatusCode == StatusCode.Unavailable)
             {

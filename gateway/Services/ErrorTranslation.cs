@@ -31,11 +31,14 @@ internal static class ErrorTranslation
     /// <summary>The status of an exception, or null when nobody foresaw it.</summary>
     /// <param name="exception">What was thrown.</param>
     /// <param name="turnId">The turn that ran; null where there is none.</param>
-    public static Status? Of(Exception exception, string? turnId) => exception switch
+    /// <param name="callerLeft">The call was cancelled by its caller, or its deadline passed.</param>
+    public static Status? Of(Exception exception, string? turnId, bool callerLeft) => exception switch
     {
         RpcException rpc => rpc.Status,
         RefusedException refused => new(Code(refused.Code), refused.Message),
         OperationCanceledException => new(StatusCode.Cancelled, "the caller stopped listening"),
+        // A request stream that its caller left cannot be read to its end.
+        IOException or InvalidOperationException when callerLeft => new(StatusCode.Cancelled, "the caller left before the request's end"),
         GatewayTooBusyException or LimitExceededException => new(StatusCode.ResourceExhausted, "the cluster is overloaded"),
         _ when IsInterruption(exception) => new(
             StatusCode.Unavailable, turnId is null ? "a node did not answer; try again" : $"a node did not answer; retry with turn_id {turnId}"),

@@ -109,14 +109,15 @@ internal sealed class InferenceGrpcService(IClusterClient cluster, TenantResolve
         tenants.Tenant(context.RequestHeaders);
         string system = RequestReader.Text(request.System, "system", _options);
         IReadOnlyList<MessagePart> parts = RequestReader.Parts(request.Parts, _options);
-        TokenCount count = await calls.Ask(() => Model().CountTokens(system, parts, context.CancellationToken), context.CancellationToken);
+        // Pictures are not sent twice because counting them takes long.
+        TokenCount count = await calls.Repeat(_ => Model().CountTokens(system, parts, context.CancellationToken), context.CancellationToken);
         return new() { Tokens = count.Tokens, ImageTokens = count.ImageTokens };
     }
 
     public override async Task<GetModelResponse> GetModel(GetModelRequest request, ServerCallContext context)
     {
         tenants.Tenant(context.RequestHeaders);
-        return ResponseWriter.Model(await calls.Ask(() => Model().Describe(context.CancellationToken), context.CancellationToken));
+        return ResponseWriter.Model(await calls.Ask(left => Model().Describe(left), context.CancellationToken));
     }
 
     private SessionKey Key(string id, ServerCallContext context) => new(tenants.Tenant(context.RequestHeaders), RequestReader.Id(id, "session_id"));

@@ -10,7 +10,7 @@ public sealed class FailoverOptions
 
     /// <summary>
     /// Tries in a row that may bring no new text, or no answer, before the caller is told UNAVAILABLE, 0 to 1,000. 0: the first break is told. Default 12; with
-    /// the waits below they last longer than a cluster takes to give a dead silo up.
+    /// the waits below they last longer than a cluster takes to give a dead silo up. No try follows one that took FlowMM:Gateway:ResponseTimeout.
     /// </summary>
     [Range(0, 1000, ErrorMessage = "FlowMM:Gateway:Failover:Attempts must be 0 to 1,000.")]
     public int Attempts { get; set; } = 12;
@@ -25,8 +25,8 @@ public sealed class FailoverOptions
 
     /// <summary>
     /// How long a stream may say nothing before its session is asked how far the turn is, and how long that answer may take, 100 ms to 1 hour. An
-    /// answer that was lost with a silo is found so. The first try of a call that only reads may take as long; each further one twice as long, up to 16 times.
-    /// Default 2 seconds.
+    /// answer that was lost with a silo is found so. The first try of a call that only reads, and of CreateSession, may take as long; each further one twice
+    /// as long, up to 16 times, and the last one FlowMM:Gateway:ResponseTimeout. Default 2 seconds.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00", ErrorMessage = "FlowMM:Gateway:Failover:Silence must be 100 ms to 1 hour.")]
     public TimeSpan Silence { get; set; } = TimeSpan.FromSeconds(2);

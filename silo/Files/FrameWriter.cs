@@ -10,6 +10,9 @@ internal sealed class FrameWriter : IDisposable
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private readonly ArrayBufferWriter<byte> _pending = new(SessionFileFormat.PieceBytes);
 
+    /// <summary>Bytes of the file so far.</summary>
+    public long Written { get; private set; }
+
     /// <summary>Begins a file.</summary>
     public FrameWriter()
     {
@@ -64,5 +67,6 @@ internal sealed class FrameWriter : IDisposable
     {
         _hash.AppendData(bytes);
         _pending.Write(bytes);
+        Written += bytes.Length;
     }
 }

@@ -13,9 +13,9 @@ internal sealed class SessionFileGrain(
     ISessionStore store, SessionFileWriter writer, SessionImporter importer, IOptions<FileSettings> settings, TimeProvider time) : Grain, ISessionFileGrain
 {
     private readonly CancellationTokenSource _givenUp = new();
+    private readonly CallerSilence _silence = new(time);
     private Pipe? _pipe;
     private Task<SessionInfo>? _import;
-    private long _lastPiece;
 
     public async IAsyncEnumerable<byte[]> Export(string tenant, string session, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -37,26 +37,34 @@ internal sealed class SessionFileGrain(
 
         _pipe = new(new PipeOptions(pauseWriterThreshold: 4 * SessionFileFormat.PieceBytes, resumeWriterThreshold: SessionFileFormat.PieceBytes, useSynchronizationContext: false));
         _import = Import(new SessionKey(tenant, session), _pipe.Reader);
-        _lastPiece = time.GetTimestamp();
         TimeSpan patience = settings.Value.Patience;
         this.RegisterGrainTimer(LookAfter, new() { DueTime = patience, Period = patience, Interleave = true });
+        Await();
         return Task.CompletedTask;
     }
 
     public async Task Add(byte[] piece, CancellationToken cancellationToken)
     {
         (Pipe pipe, Task<SessionInfo> import) = Begun();
-        _lastPiece = time.GetTimestamp();
-        if ((await pipe.Writer.WriteAsync(piece, cancellationToken)).IsCompleted)
+        _silence.End();
+        try
         {
-            // It ended before its file: with a refusal.
-            await import;
+            if ((await pipe.Writer.WriteAsync(piece, cancellationToken)).IsCompleted)
+            {
+                // It ended before its file: with a refusal.
+                await import;
+            }
+        }
+        finally
+        {
+            Await();
         }
     }
 
     public async Task<SessionInfo> Finish(CancellationToken cancellationToken)
     {
         (Pipe pipe, Task<SessionInfo> import) = Begun();
+        _silence.End();
         try
         {
             await pipe.Writer.CompleteAsync();
@@ -75,6 +83,13 @@ internal sealed class SessionFileGrain(
     }
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken) => Stop();
+
+    /// <summary>The caller is next. It may take longer than an idle grain is kept.</summary>
+    private void Await()
+    {
+        _silence.Begin();
+        DelayDeactivation(2 * settings.Value.Patience);
+    }
 
     private async Task Stop()
     {
@@ -103,7 +118,7 @@ internal sealed class SessionFileGrain(
 
     /// <summary>A caller, or its gateway, that is gone leaves an import behind.</summary>
     private Task LookAfter(CancellationToken cancellationToken) =>
-        time.GetElapsedTime(_lastPiece) < settings.Value.Patience ? Task.CompletedTask : GiveUp();
+        _silence.Lasts(settings.Value.Patience) ? GiveUp() : Task.CompletedTask;
 
     private (Pipe Pipe, Task<SessionInfo> Import) Begun() => _pipe is not null && _import is not null
         ? (_pipe, _import)

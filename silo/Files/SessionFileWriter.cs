@@ -30,17 +30,16 @@ internal sealed class SessionFileWriter(ChatModel model, IOptions<FileSettings> 
 
         using FrameWriter file = new();
         string[] pictures = [.. session.Images];
-        file.Add(FrameKind.Head, Record(JsonSerializer.SerializeToUtf8Bytes(Head(session, pictures.Length), FileJson.Default.SessionFileHead)));
-        long written = 0, transcript = 0;
+        Add(file, FrameKind.Head, Record(JsonSerializer.SerializeToUtf8Bytes(Head(session, pictures.Length), FileJson.Default.SessionFileHead)));
+        long transcript = 0;
         foreach (TurnRecord turn in session.Turns)
         {
             byte[] record = Record(JsonSerializer.SerializeToUtf8Bytes(turn, FileJson.Default.TurnRecord));
             transcript += record.Length;
             Bound(transcript, _limits.MaxTranscriptBytes, nameof(FileSettings.MaxTranscriptBytes));
-            file.Add(FrameKind.Turn, record);
+            Add(file, FrameKind.Turn, record);
             foreach (byte[] piece in file.Take(all: false))
             {
-                written += piece.Length;
                 yield return piece;
             }
         }
@@ -50,16 +49,14 @@ internal sealed class SessionFileWriter(ChatModel model, IOptions<FileSettings> 
             cancellationToken.ThrowIfCancellationRequested();
             byte[] bytes = await picture(hash)
                 ?? throw new RefusedException(ErrorCode.FailedPrecondition, $"Picture {hash} of this session is not in the store: it was changed meanwhile, or is damaged.");
-            file.Add(FrameKind.Picture, Convert.FromHexString(hash), bytes);
+            Add(file, FrameKind.Picture, Convert.FromHexString(hash), bytes);
             foreach (byte[] piece in file.Take(all: false))
             {
-                written += piece.Length;
-                Bound(written, _limits.MaxBytes, nameof(FileSettings.MaxBytes));
                 yield return piece;
             }
         }
 
-        file.Add(FrameKind.End);
+        Add(file, FrameKind.End);
         foreach (byte[] piece in file.Take(all: true))
         {
             yield return piece;
@@ -75,6 +72,12 @@ internal sealed class SessionFileWriter(ChatModel model, IOptions<FileSettings> 
         Turns = session.Turns.Count,
         Pictures = pictures,
     };
+
+    private void Add(FrameWriter file, FrameKind kind, params ReadOnlySpan<ReadOnlyMemory<byte>> body)
+    {
+        file.Add(kind, body);
+        Bound(file.Written, _limits.MaxBytes, nameof(FileSettings.MaxBytes));
+    }
 
     private byte[] Record(byte[] json)
     {

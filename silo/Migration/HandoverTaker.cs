@@ -12,28 +12,13 @@ namespace FlowMM.Silo.Migration;
 
 /// <summary>Takes sessions over from other nodes: all is verified before the engine sees it, and the turn waits for its activation.</summary>
 internal sealed class HandoverTaker(
-    ISessionStore store, Intake intake, Arrivals arrivals, HandoverSettings settings) : HandoverService.HandoverServiceBase, IDisposable
+    ISessionStore store, Intake intake, Arrivals arrivals, HandoverSettings settings) : HandoverService.HandoverServiceBase
 {
-    // A session that is taken is in memory until it is verified.
-    private readonly SemaphoreSlim _places = new(settings.Options.TakeAtOnce);
-
-    public override async Task<TakeResponse> Take(IAsyncStreamReader<TakeRequest> requestStream, ServerCallContext context)
+    public override Task<TakeResponse> Take(IAsyncStreamReader<TakeRequest> requestStream, ServerCallContext context)
     {
         Authenticate(context.RequestHeaders);
-
-        // The sender is held up meanwhile, until its time has passed.
-        await _places.WaitAsync(context.CancellationToken);
-        try
-        {
-            return await TakeNow(requestStream, context);
-        }
-        finally
-        {
-            _places.Release();
-        }
+        return intake.InTurn(() => TakeNow(requestStream, context), context.CancellationToken);
     }
-
-    public void Dispose() => _places.Dispose();
 
     private async Task<TakeResponse> TakeNow(IAsyncStreamReader<TakeRequest> requestStream, ServerCallContext context)
     {
@@ -77,9 +62,7 @@ internal sealed class HandoverTaker(
         {
             if (request.Handover is { } handover)
             {
-                return handover.CacheChunks >= 0 && handover.CacheChunks <= chunks.Count
-                    ? (handover, chunks)
-                    : throw new RpcException(new Status(StatusCode.FailedPrecondition, $"{handover.CacheChunks} chunks of a cache are told; {chunks.Count} chunks came."));
+                return (handover, chunks);
             }
 
             bytes += request.Chunk.Length;

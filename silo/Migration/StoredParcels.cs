@@ -29,7 +29,8 @@ internal sealed partial class StoredParcels(
     {
         try
         {
-            return await Write(leaving, cancellationToken);
+            // Away from the grain's scheduler: encoding is work.
+            return await Task.Run(() => Write(leaving, cancellationToken), cancellationToken);
         }
         catch (Exception error) when (error is RedisException or TimeoutException)
         {
@@ -45,31 +46,49 @@ internal sealed partial class StoredParcels(
     /// <returns>The turn; null when there is none, or it does not verify: it begins again then, as after a crash.</returns>
     public async Task<ArrivedTurn?> Take(SessionKey key, SessionRecord session, CancellationToken cancellationToken)
     {
+        try
+        {
+            return session.Pending is null ? null : await TakeOut(key, session, cancellationToken);
+        }
+        catch (Exception error) when (error is RedisException or TimeoutException)
+        {
+            // It goes by itself.
+            NotTaken(error, error.GetType().Name);
+            return null;
+        }
+    }
+
+    private async Task<ArrivedTurn?> TakeOut(SessionKey key, SessionRecord session, CancellationToken cancellationToken)
+    {
         StoreKeys keys = new(key);
-        if (session.Pending is null || await Database.HashGetAsync(keys.Parcel, [Blob, What]) is not [{ IsNull: false } name, { IsNull: false } what])
+        if (await Database.HashGetAsync(keys.Parcel, [Blob, What]) is not [{ IsNull: false } name, { IsNull: false } what] || BlobName.Parse(key.Tenant, name.ToString()) is not { } blob)
         {
             return null;
         }
 
         TimeSpan left = await Database.KeyTimeToLiveAsync(keys.Parcel) ?? TimeSpan.Zero;
-        BlobName? blob = BlobName.Parse(key.Tenant, name.ToString());
+        ArrivedTurn? turn = null;
         try
         {
             SessionHandover handover = SessionHandover.Parser.ParseFrom((byte[])what!);
             handover.PausedMs += (Arrivals.Life - left).TotalMilliseconds;
             bool own = (handover.Tenant, handover.SessionId) == (key.Tenant, key.Session);
-            return blob is not null && own ? await intake.Take(handover, await Read(blob, cancellationToken), session, cancellationToken) : null;
+            turn = own
+                ? await intake.InTurn(async () => await intake.Take(handover, await Read(blob, cancellationToken), session, cancellationToken), cancellationToken)
+                : null;
         }
         catch (Exception error) when (error is SnapshotRefusedException or RefusedException or InvalidProtocolBufferException)
         {
             NotTaken(error, error.GetType().Name);
-            return null;
         }
-        finally
-        {
-            await Database.KeyDeleteAsync([keys.Parcel]);
-            await (blob is null ? Task.CompletedTask : blobs.Discard(blob));
-        }
+
+        // Unless a newer one has taken its place.
+        ITransaction remove = Database.CreateTransaction();
+        remove.AddCondition(Condition.HashEqual(keys.Parcel, Blob, name));
+        _ = remove.KeyDeleteAsync(keys.Parcel);
+        await remove.ExecuteAsync();
+        await blobs.Discard(blob);
+        return turn;
     }
 
     private async Task<long> Write(LeavingSession leaving, CancellationToken cancellationToken)

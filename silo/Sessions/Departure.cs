@@ -27,3 +27,16 @@ internal sealed class Departure(ClusterMember target)
         _ = _done.Task.Exception;
     }
 }
+
+/// <summary>What became of a session that was to be sent.</summary>
+internal enum Departed
+{
+    /// <summary>It is here, and nothing of it went anywhere.</summary>
+    NotSent,
+
+    /// <summary>It is here; what was sent may have come to the other node even so.</summary>
+    Sent,
+
+    /// <summary>It is there.</summary>
+    Gone,
+}

@@ -76,13 +76,12 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
     }
 
     /// <summary>Sends the session to where it was told to go, and lets the activation follow.</summary>
-    /// <returns>False when it stays.</returns>
-    public async Task<bool> Depart(LeavingSession leaving)
+    public async Task<Departed> Depart(LeavingSession leaving)
     {
         if (_departure is not { Begun: false } departure)
         {
             // Whoever froze the turn gave the order up meanwhile.
-            return false;
+            return Departed.NotSent;
         }
 
         departure.Begun = true;
@@ -98,11 +97,11 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
         catch (Exception error)
         {
             Stay(departure, error);
-            return false;
+            return Departed.Sent;
         }
 
         await (straight ? Forget() : Task.CompletedTask);
-        return true;
+        return Departed.Gone;
     }
 
     /// <summary>Waits until the session is being sent: with its turn, which is frozen for it, or idle.</summary>

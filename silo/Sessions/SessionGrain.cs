@@ -13,31 +13,34 @@ using StackExchange.Redis;
 namespace FlowMM.Silo.Sessions;
 
 /// <summary>
-/// Owns one conversation. The activation is a convenience; the store's epoch is what keeps two owners from both committing.
-/// Reentrant, so that a turn can be cancelled and read while it runs: whatever changes <c>_session</c> runs between two awaits.
+/// Owns one conversation. The activation is a convenience; epoch and owner in the store are what keeps two owners from both committing.
+/// Reentrant, so that a turn can be cancelled and read while it runs: what was read or written before a deletion does not come back after it.
 /// </summary>
 [Reentrant, LeastLoadedPlacement]
 internal sealed partial class SessionGrain(
     ISessionStore store, InferenceEngine engine, Conversation conversation, SessionContext context) : Grain, ISessionGrain
 {
-    private static readonly TimeSpan Declined = TimeSpan.FromSeconds(2);
-
     private SessionRecord? _session;
     private TurnLog? _running;
     private SessionDepartures _departures = null!;
     private (string TurnId, Task<double> GoneOn)? _arrived;
+    private Task _deletion = Task.CompletedTask;
     private bool _deleting;
+    private int _deletions;
 
     private SessionKey Key => SessionKey.Parse(this.GetPrimaryKeyString());
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        _departures = new(new(Key, () => _running, () => _session, Follow, DeactivateOnIdle), engine, context);
+        _departures = new(new(Key, () => _running, () => _session, MigrateOnIdle, DeactivateOnIdle), engine, context);
         _session = await store.Load(Key);
+        ArrivedTurn? arrived = _session is null ? null : context.Moves.Arrivals.Take(Key, _session) ?? await context.Moves.Parcels.Take(Key, _session, cancellationToken);
+
+        // Nothing fails from here on: an activation that never was is never deactivated either.
         context.Moves.Local.Add(Key);
-        if (_session is { } session && (context.Moves.Arrivals.Take(Key, session) ?? await context.Moves.Parcels.Take(Key, session, cancellationToken)) is { } arrived)
+        if (arrived is not null)
         {
-            GoOn(session, arrived);
+            GoOn(_session!, arrived);
         }
     }
 
@@ -58,8 +61,8 @@ internal sealed partial class SessionGrain(
         string digest = Conversation.Digest(full);
         if (session.Turns.FirstOrDefault(t => t.Accepted.TurnId == request.TurnId) is TurnRecord done)
         {
-            CheckSame(request, digest, done.Accepted.Digest, done.AnswerIds);
-            foreach (TurnEvent happened in TurnLog.Told(done, request.ResumeOffset))
+            CheckSame(request, digest, done.Accepted.Digest);
+            foreach (TurnEvent happened in TurnLog.Told(done, request.ResumeOffset, request.Said))
             {
                 yield return happened;
             }
@@ -69,7 +72,7 @@ internal sealed partial class SessionGrain(
 
         if (session.Pending is AcceptedTurn pending && pending.TurnId == request.TurnId)
         {
-            CheckSame(request, digest, pending.Digest, []);
+            CheckSame(request, digest, pending.Digest);
         }
 
         if (_departures.Left)
@@ -83,8 +86,8 @@ internal sealed partial class SessionGrain(
             throw new RefusedException(ErrorCode.FailedPrecondition, $"Turn '{log.TurnId}' of this session is running; wait for it or cancel it.");
         }
 
-        CheckSame(request, digest, log.Digest, log.Ids);
-        await foreach (TurnEvent happened in log.Listen(request.ResumeOffset, cancellationToken))
+        CheckSame(request, digest, log.Digest);
+        await foreach (TurnEvent happened in log.Listen(request.ResumeOffset, request.Said, cancellationToken))
         {
             yield return happened;
         }
@@ -107,11 +110,16 @@ internal sealed partial class SessionGrain(
         {
             if (_departures.Gone)
             {
-                throw new RefusedException(ErrorCode.Unavailable, "The session is moving to another node with its turn; try again.");
+                throw Moving();
             }
 
+            // It may have come to its end already: what it ended with is what counts.
             _running.Cancellation.Cancel();
-            return true;
+            return await _running.Listen(long.MaxValue, [], cancellationToken).LastOrDefaultAsync(cancellationToken) switch
+            {
+                TurnFinished finished => finished.Turn.FinishReason == FinishReason.Cancelled,
+                _ => throw Moving(),
+            };
         }
 
         return (await Require()).Turns.Any(t => t.Accepted.TurnId == turnId)
@@ -133,9 +141,15 @@ internal sealed partial class SessionGrain(
     {
         SessionRecord session = await RequireIdle();
         Bound(turns, session);
+        int deletions = _deletions;
         await Write(store.Rewind(Key, session, turns));
-        _session = session.After(turns) with { Epoch = session.Epoch + 1 };
-        return Describe(_session);
+        SessionRecord rewound = session.After(turns) with { Epoch = session.Epoch + 1 };
+        if (deletions == _deletions && !(_session?.Epoch >= rewound.Epoch))
+        {
+            _session = rewound;
+        }
+
+        return Describe(rewound);
     }
 
     public async Task<long> Spill(CancellationToken cancellationToken)
@@ -158,50 +172,50 @@ internal sealed partial class SessionGrain(
 
     public Task<bool> Leave(CancellationToken cancellationToken) => _departures.Leave(cancellationToken);
 
-    public async Task Delete(CancellationToken cancellationToken)
+    public Task Delete(CancellationToken cancellationToken)
     {
-        await Require();
+        // Called again while it goes on it is joined: who is told that the session is gone is told so when it is.
+        if (_deletion.IsCompleted)
+        {
+            _deletion = DeleteAll();
+        }
+
+        return _deletion.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Deletes what there is of the session, whatever an earlier try that was cut off left of it.</summary>
+    private async Task DeleteAll()
+    {
+        bool found = (_session ?? await store.Load(Key)) is not null;
         _session = null;
+        _deletions++;
         _deleting = true;
         try
         {
             _running?.Cancellation.Cancel();
             await store.Delete(Key);
-            await engine.Forget(Key.ToString(), cancellationToken);
         }
         finally
         {
             _deleting = false;
+            await engine.Forget(Key.ToString(), CancellationToken.None);
+        }
+
+        if (!found)
+        {
+            throw new RefusedException(ErrorCode.NotFound, $"There is no session '{Key.Session}'.");
         }
     }
 
-    /// <summary>Holds a request against the turn of its id: it asks for the same, and text never goes on from another answer than the one whose start was told.</summary>
-    private static void CheckSame(TurnRequest request, string asked, string stored, IReadOnlyList<int> ids)
+    private static RefusedException Moving() => new(ErrorCode.Unavailable, "The session is moving to another node with its turn; try again.");
+
+    private static void CheckSame(TurnRequest request, string asked, string stored)
     {
         if (stored != asked)
         {
             throw new RefusedException(
                 ErrorCode.AlreadyExists, $"Turn '{request.TurnId}' exists with other content: its digest is {stored}, the request's {asked}.");
         }
-
-        if (request.Said.Zip(ids).Any(pair => pair.First != pair.Second))
-        {
-            throw new RefusedException(
-                ErrorCode.FailedPrecondition, $"The answer of turn '{request.TurnId}' is not the one whose start was told; ask for it again from offset 0.");
-        }
-    }
-
-    /// <summary>Lets this activation go where its session went; where the runtime declines that, it ends, and the next call begins another.</summary>
-    private void Follow()
-    {
-        MigrateOnIdle();
-        this.RegisterGrainTimer(Decline, new GrainTimerCreationOptions { DueTime = Declined, Period = Timeout.InfiniteTimeSpan });
-    }
-
-    private Task Decline(CancellationToken cancellationToken)
-    {
-        DeactivateOnIdle();
-        return Task.CompletedTask;
     }
 
     /// <summary>The session; one that was looked for in vain before may have been made since, by a fork.</summary>
@@ -260,7 +274,7 @@ internal sealed partial class SessionGrain(
     /// <summary>The turn itself. It goes on whoever listens, and tells its end, good or bad, to the log.</summary>
     private async Task Run(TurnStart turn, TurnLog log, Func<Task<bool>> accept)
     {
-        SessionRecord session = turn.Session;
+        (SessionRecord session, int deletions) = (turn.Session, _deletions);
         DelayDeactivation(Timeout.InfiniteTimeSpan);
         try
         {
@@ -274,17 +288,18 @@ internal sealed partial class SessionGrain(
             }
 
             await Write(store.Commit(Key, Held(session, log), record));
-            _session = session.With(record);
+            session = session.With(record);
+            _session = deletions == _deletions ? session : _session;
             _running = null;
             context.Caches.Restorer.Saw(record.Turn.Provenance);
-            context.Caches.Writer.Follow(Key, _session.Turns, _session.Epoch);
+            context.Caches.Writer.Follow(Key, session.Turns, session.Epoch);
             log.Add(new TurnFinished { Turn = record.Turn });
             log.End(null);
         }
         catch (Exception error)
         {
             TurnFailed(context.Logger, error, error.GetType().Name);
-            await GiveUp(turn, log, error);
+            await GiveUp(turn, log, error, deletions);
         }
         finally
         {
@@ -301,12 +316,13 @@ internal sealed partial class SessionGrain(
         {
             // A cancel that came before it was frozen is acknowledged: the turn ends here.
             LeavingSession leaving = new(Key, turn.Session, turn.Accepted, log.Owner, frozen.Progress, frozen.Image, context.Time.GetTimestamp());
-            if (!log.Cancellation.IsCancellationRequested && await _departures.Depart(leaving))
+            Departed departed = log.Cancellation.IsCancellationRequested ? Departed.NotSent : await _departures.Depart(leaving);
+            if (departed == Departed.Gone)
             {
                 return null;
             }
 
-            await TakeUp(turn, log);
+            await (departed == Departed.Sent ? TakeUp(turn, log) : Task.CompletedTask);
             turn = turn with { Progress = frozen.Progress };
             outcome = await context.Runner.Answer(turn, log);
         }
@@ -325,16 +341,14 @@ internal sealed partial class SessionGrain(
     private static Fence Held(SessionRecord session, TurnLog log) => new(session.Epoch, log.Owner);
 
     /// <summary>Takes the accepted turn back when it can never run or its time passed before it said anything, and reads what the store holds now: another owner may have written.</summary>
-    private async Task GiveUp(TurnStart turn, TurnLog log, Exception error)
+    private async Task GiveUp(TurnStart turn, TurnLog log, Exception error, int deletions)
     {
+        bool withdraw = error is RefusedException { Code: ErrorCode.InvalidArgument or ErrorCode.DeadlineExceeded }, withdrawn = false;
         try
         {
-            if (error is RefusedException { Code: ErrorCode.InvalidArgument or ErrorCode.DeadlineExceeded })
-            {
-                await store.Withdraw(Key, Held(turn.Session, log));
-            }
-
-            _session = await store.Load(Key);
+            withdrawn = withdraw && await store.Withdraw(Key, Held(turn.Session, log));
+            SessionRecord? read = await store.Load(Key);
+            _session = deletions == _deletions ? read : _session;
         }
         catch (Exception unreachable) when (unreachable is RedisException or TimeoutException)
         {
@@ -345,7 +359,9 @@ internal sealed partial class SessionGrain(
         finally
         {
             _running = null;
-            log.End(error as RefusedException ?? TurnRunner.Interrupted(turn.Accepted));
+
+            // Whoever else holds the turn now may commit it.
+            log.End(withdraw && !withdrawn ? TurnRunner.Interrupted(turn.Accepted) : error as RefusedException ?? TurnRunner.Interrupted(turn.Accepted));
         }
     }
 

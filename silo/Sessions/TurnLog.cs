@@ -52,13 +52,18 @@ internal sealed class TurnLog(AcceptedTurn turn, IReadOnlyList<int> said)
     }
 
     /// <summary>The events, text from <paramref name="offset"/> on; ends as the turn ends. The ids of what is left out come with what follows.</summary>
-    public async IAsyncEnumerable<TurnEvent> Listen(long offset, [EnumeratorCancellation] CancellationToken cancellationToken)
+    /// <param name="offset">Characters that the listener has.</param>
+    /// <param name="told">Ids of the answer's first tokens, as they were told elsewhere.</param>
+    /// <param name="cancellationToken">Ends the listening.</param>
+    /// <exception cref="RefusedException">The answer does not begin as it was told to.</exception>
+    public async IAsyncEnumerable<TurnEvent> Listen(long offset, IReadOnlyList<int> told, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         List<int> passed = [];
         for (int next = 0; ;)
         {
             while (next < _events.Count)
             {
+                CheckGoesOn(TurnId, told, _ids);
                 TurnEvent happened = _events[next++];
                 if (From(happened, offset) is TurnEvent shown)
                 {
@@ -86,8 +91,13 @@ internal sealed class TurnLog(AcceptedTurn turn, IReadOnlyList<int> said)
     }
 
     /// <summary>What a turn that is committed tells, text from <paramref name="offset"/> on.</summary>
-    public static IEnumerable<TurnEvent> Told(TurnRecord done, long offset)
+    /// <param name="done">The turn.</param>
+    /// <param name="offset">Characters that the listener has.</param>
+    /// <param name="told">Ids of the answer's first tokens, as they were told elsewhere.</param>
+    /// <exception cref="RefusedException">The answer does not begin as it was told to.</exception>
+    public static IEnumerable<TurnEvent> Told(TurnRecord done, long offset, IReadOnlyList<int> told)
     {
+        CheckGoesOn(done.Accepted.TurnId, told, done.AnswerIds);
         yield return new TurnAccepted { TurnId = done.Accepted.TurnId };
         TextDelta whole = new() { Offset = 0, Text = done.Turn.Text, Tokens = done.Turn.Usage.CompletionTokens, Logprobs = done.Turn.Logprobs };
         if (whole.Text.Length > 0 && From(whole, offset) is TurnEvent rest)
@@ -108,6 +118,15 @@ internal sealed class TurnLog(AcceptedTurn turn, IReadOnlyList<int> said)
 
         long skip = offset - delta.Offset;
         return skip >= delta.Text.Length ? null : delta with { Offset = offset, Text = delta.Text[(int)skip..] };
+    }
+
+    /// <summary>Text never goes on from another answer than the one whose start was told.</summary>
+    private static void CheckGoesOn(string turn, IReadOnlyList<int> told, IReadOnlyList<int> ids)
+    {
+        if (told.Zip(ids).Any(pair => pair.First != pair.Second))
+        {
+            throw new RefusedException(ErrorCode.FailedPrecondition, $"The answer of turn '{turn}' is not the one whose start was told; ask for it again from offset 0.");
+        }
     }
 
     private void Wake()

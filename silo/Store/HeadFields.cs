@@ -31,5 +31,5 @@ internal static class HeadFields
     public const string Cache = "cache";
 
     /// <summary>Least epoch of a snapshot that may still come; absent: any.</summary>
-    public const string Fence = "fence";
+    public const string LeastSnapshot = "fence";
 }

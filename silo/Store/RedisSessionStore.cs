@@ -136,7 +136,7 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
         }
 
         // A snapshot of what was taken back must not come, however late its writer is.
-        _ = write.HashSetAsync(keys.Head, [new(HeadFields.Epoch, session.Epoch + 1), new(HeadFields.Fence, session.Epoch + 1), new(HeadFields.Tokens, session.After(turns).Tokens)]);
+        _ = write.HashSetAsync(keys.Head, [new(HeadFields.Epoch, session.Epoch + 1), new(HeadFields.LeastSnapshot, session.Epoch + 1), new(HeadFields.Tokens, session.After(turns).Tokens)]);
         _ = write.HashDeleteAsync(keys.Head, [HeadFields.Pending, HeadFields.Owner, HeadFields.Cache, HeadFields.Snapshot]);
         _ = write.KeyDeleteAsync(keys.Manifest);
         BlobName[] left = [.. dropped.Select(h => BlobName.Image(key.Tenant, h)), .. Chunks(key, snapshot)];

@@ -149,7 +149,7 @@ internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blob
     }
 
     private Task<RedisValue[]> Head(StoreKeys keys) =>
-        Database.HashGetAsync(keys.Head, [HeadFields.Epoch, HeadFields.Snapshot, HeadFields.Fence, HeadFields.Cache]);
+        Database.HashGetAsync(keys.Head, [HeadFields.Epoch, HeadFields.Snapshot, HeadFields.LeastSnapshot, HeadFields.Cache]);
 
     private static bool IsNewest(RedisValue[] head, long epoch) =>
         !head[0].IsNull && epoch > ((long?)head[1] ?? -1) && epoch >= ((long?)head[2] ?? 0);
@@ -165,7 +165,7 @@ internal sealed class SnapshotStore(IConnectionMultiplexer redis, BlobStore blob
             ITransaction write = Database.CreateTransaction();
             write.AddCondition(Condition.HashExists(keys.Head, HeadFields.Epoch));
             write.AddCondition(Same(keys, HeadFields.Snapshot, head[1]));
-            write.AddCondition(Same(keys, HeadFields.Fence, head[2]));
+            write.AddCondition(Same(keys, HeadFields.LeastSnapshot, head[2]));
             _ = write.StringSetAsync(keys.Manifest, manifest, _settings.SnapshotLife);
             _ = write.HashSetAsync(keys.Head, [new(HeadFields.Snapshot, epoch), new(HeadFields.Cache, blob.Name)]);
             _ = write.SetAddAsync(keys.Blobs, blob.Name);

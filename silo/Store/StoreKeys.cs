@@ -12,7 +12,7 @@ internal readonly struct StoreKeys(SessionKey key)
     /// <summary>What every key of the product begins with.</summary>
     public const string Prefix = "flowmm:{";
 
-    /// <summary>Hash of <see cref="HeadFields"/>: epoch, spec, created, model, tokens, pending, snapshot (generation of the newest), cache (blob of its chunks), fence.</summary>
+    /// <summary>Hash of <see cref="HeadFields"/>: epoch, spec, created, model, tokens, pending, snapshot (generation of the newest), cache (blob of its chunks), fence, owner.</summary>
     public RedisKey Head { get; } = $"{Prefix}{key}}}:head";
 
     /// <summary>List of turn records, appended.</summary>

@@ -65,9 +65,10 @@ public sealed class MigrationTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task MigrateSession_NoStraightWay_GoesThroughTheStore(bool damaged)
+    [InlineData("")]
+    [InlineData("damaged")]
+    [InlineData("cut off")]
+    public async Task MigrateSession_NoStraightWay_GoesThroughTheStore(string fault)
     {
         RedisServer redis = new();
         using RedisProxy proxy = new(redis);
@@ -77,16 +78,18 @@ public sealed class MigrationTests
         await cluster.Joined(2);
         using StoreProbe store = new(cluster.RedisConnection);
         (string straight, ulong seed, string whole) = await Straight(cluster, 500);
-        int parcels = 0;
+        (int parcels, bool cut) = (0, false);
         proxy.Before = async words =>
         {
             if (words[0] is "HSET" or "HMSET" && words[1].EndsWith(":parcel", StringComparison.Ordinal))
             {
                 parcels++;
-                await (damaged ? Damage(store) : Task.CompletedTask);
+                await (fault == "damaged" ? Damage(store) : Task.CompletedTask);
             }
 
-            return true;
+            bool lost = fault == "cut off" && !cut && words[0] == "HMGET" && words[1].EndsWith(":parcel", StringComparison.Ordinal);
+            cut |= lost;
+            return !lost;
         };
         string session = await cluster.Create();
         List<int> boundaries = [];
@@ -94,8 +97,10 @@ public sealed class MigrationTests
         Assert.Equal((whole, whole), (text, turn.Text));
         Assert.Equal((await store.Load(straight)).Turns[0].AnswerIds, (await store.Load(session)).Turns[0].AnswerIds);
         Assert.Equal(1, parcels);
-        Assert.Equal(!damaged, turn.Provenance.Source == Source.Migrated);
-        Assert.False(await store.Database.KeyExistsAsync(new StoreKeys(StoreProbe.Key(session)).Parcel));
+        Assert.Equal((fault.Length == 0, fault == "cut off"), (turn.Provenance.Source == Source.Migrated, cut));
+
+        // What could not be read goes by itself.
+        Assert.Equal(cut, await store.Database.KeyExistsAsync(new StoreKeys(StoreProbe.Key(session)).Parcel));
 
         // An idle one leaves its snapshot behind.
         MigrateSessionResponse moved = await cluster.Admin.MigrateSessionAsync(new() { SessionId = session });
@@ -130,6 +135,7 @@ public sealed class MigrationTests
         (string session, ulong seed, _) = await Straight(cluster, 500);
         MigrateSessionResponse[] moved = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => cluster.Admin.MigrateSessionAsync(new() { SessionId = session }).ResponseAsync));
         Assert.All(moved, m => Assert.True(m.Bytes > 0));
+        Assert.Single(moved.Select(m => m.Node).Distinct());
 
         string other = await cluster.Create();
         TaskCompletionSource said = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -137,6 +143,7 @@ public sealed class MigrationTests
         await Task.WhenAny(said.Task, running);
         moved = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => cluster.Admin.MigrateSessionAsync(new() { SessionId = other }).ResponseAsync));
         Assert.All(moved, m => Assert.True(m.Bytes > 0));
+        Assert.Single(moved.Select(m => m.Node).Distinct());
         await running;
     }
 

@@ -55,7 +55,7 @@ public sealed class RedisTopologyTests : IDisposable
     [Fact]
     public async Task Sentinel_MasterKilled_TheSessionAnswersWithItsHistory()
     {
-        RedisServer master = new();
+        using RedisServer master = new();
         int replica = RedisServer.FreePort(), sentinel = RedisServer.FreePort();
         _servers.Push(new RedisProcess(
             "--port", $"{replica}", "--bind", "127.0.0.1", "--save", "", "--dir", _folder.CreateSubdirectory("replica").FullName, "--replicaof", "127.0.0.1", $"{master.Port}"));

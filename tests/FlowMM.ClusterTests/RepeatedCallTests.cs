@@ -14,6 +14,7 @@ public sealed class RepeatedCallTests
         List<(string Session, string Owner)> sessions = [];
         for (int i = 0; i < 8 || sessions.Select(s => s.Owner).Distinct().Count() < 2; i++)
         {
+            Assert.True(i < 64, "Every session came to one silo.");
             string session = await cluster.CreateSession();
             sessions.Add((session, (await cluster.Ask(session, "What is in the image?", TestCluster.Picture("garment-039"))).Turn.Provenance.Node));
         }

@@ -8,8 +8,9 @@ namespace FlowMM.Cli.Nodes;
 /// <summary>Nodes as a table for people.</summary>
 internal static class NodeTable
 {
-    private static readonly string[] Titles = ["NODE", "ADDRESS", "STATUS", "SESSIONS", "CACHE", "LIMIT", "QUEUE", "RUNNING"];
     private const int FirstNumber = 3;
+
+    private static readonly string[] Titles = ["NODE", "ADDRESS", "STATUS", "SESSIONS", "CACHE", "LIMIT", "QUEUE", "RUNNING"];
 
     /// <summary>One line a node under a line of titles; what a node has not reported lately is a dash.</summary>
     public static string Of(IEnumerable<Node> nodes)

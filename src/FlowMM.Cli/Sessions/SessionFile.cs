@@ -9,38 +9,49 @@ internal static class SessionFile
 {
     private const int PieceBytes = 1 << 20;
 
-    /// <summary>Writes a session's file. It appears under its name when it is whole, and replaces none.</summary>
-    /// <exception cref="CommandException">There is such a file.</exception>
+    /// <summary>Writes a session's file.</summary>
+    /// <exception cref="CommandException">Something of that name exists.</exception>
     public static async Task ExportAsync(GatewayConnection gateway, string session, FileInfo file, CancellationToken cancellationToken)
     {
-        if (file.Exists)
+        long bytes = await WriteAsync(file, async written =>
+        {
+            using AsyncServerStreamingCall<ExportSessionResponse> call =
+                gateway.Inference.ExportSession(new() { SessionId = session }, gateway.Headers, cancellationToken: cancellationToken);
+            await foreach (ExportSessionResponse piece in call.ResponseStream.ReadAllAsync(cancellationToken))
+            {
+                await written.WriteAsync(piece.Data.Memory, cancellationToken);
+            }
+        });
+        Console.WriteLine($"{file.FullName}  {bytes:N0} bytes");
+    }
+
+    /// <summary>Writes a file. It appears under its name when it is whole, and replaces none; what it is until then has a name of its own.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="content">Writes what is in it.</param>
+    /// <returns>Its bytes.</returns>
+    /// <exception cref="CommandException">Something of that name exists.</exception>
+    internal static async Task<long> WriteAsync(FileInfo file, Func<Stream, Task> content)
+    {
+        if (Path.Exists(file.FullName))
         {
             throw new CommandException($"{file.FullName} exists.");
         }
 
-        string part = file.FullName + ".part";
+        string part = $"{file.FullName}.{Guid.NewGuid():N}.part";
+        await using FileStream written = new(part, FileMode.CreateNew, FileAccess.Write, FileShare.Read | FileShare.Delete);
         try
         {
-            await using (FileStream written = new(part, FileMode.Create, FileAccess.Write))
-            {
-                using AsyncServerStreamingCall<ExportSessionResponse> call =
-                    gateway.Inference.ExportSession(new() { SessionId = session }, gateway.Headers, cancellationToken: cancellationToken);
-                await foreach (ExportSessionResponse piece in call.ResponseStream.ReadAllAsync(cancellationToken))
-                {
-                    await written.WriteAsync(piece.Data.Memory, cancellationToken);
-                }
-
-                written.Flush(flushToDisk: true);
-            }
-
+            await content(written);
+            written.Flush(flushToDisk: true);
             File.Move(part, file.FullName);
         }
-        finally
+        catch
         {
             File.Delete(part);
+            throw;
         }
 
-        Console.WriteLine($"{file.FullName}  {new FileInfo(file.FullName).Length:N0} bytes");
+        return written.Length;
     }
 
     /// <summary>Makes a session of a file.</summary>

@@ -100,32 +100,13 @@ internal sealed unsafe class ChangedEntries
         }
     }
 
-    /// <summary>The changes of the columns that the entry dominates.</summary>
-    private double Direct(RowScratch scratch, int key)
+    /// <summary>The changes of the columns that the entry dominates. What the others hold beside the origin is known better than 1 - p.</summary>
+    private float Direct(RowScratch scratch, int key)
     {
-        float* value = _values.Data + ((long)key * _values.Width);
-        double sum = 0;
-        for (int c = 0; c < Width; c++)
-        {
-            float p = scratch.Rows[((long)key * Width) + c] * scratch.Inverse[c];
-            if (!(p > Dominant))
-            {
-                continue;
-            }
-
-            double gap = 0;
-            for (int d = 0; d < _values.Width; d++)
-            {
-                double difference = (double)value[d] - scratch.Outputs[(d * Width) + c];
-                gap += difference * difference;
-            }
-
-            double left = key == _sink ? (double)scratch.Rest[c] * scratch.Inverse[c] : 1 - (double)p;
-            double odds = (1 - left) / Math.Max(left, LeastLeft);
-            sum += scratch.Weights[c] * odds * odds * gap;
-        }
-
-        return sum;
+        float* row = scratch.Rows + ((long)key * Width);
+        float* rest = key == _sink ? scratch.Rest : null;
+        (Vector512<float> a, Vector512<float> b) = ColumnMath.Gaps(_values.Data + ((long)key * _values.Width), scratch.Outputs, _values.Width);
+        return Vector512.Sum(new Columns(scratch, 0).Dominated(row, rest, a) + new Columns(scratch, Half).Dominated(row + Half, rest is null ? rest : rest + Half, b));
     }
 
     /// <summary>Half of a block's columns, as they stay in registers while the entries pass.</summary>
@@ -139,13 +120,20 @@ internal sealed unsafe class ChangedEntries
         internal void Add(float* row, float* product, Vector512<float> length, ref Vector512<float> share, ref Vector512<float> change, ref Vector512<float> large)
         {
             Vector512<float> p = Vector512.Load(row) * _inverse;
-            Vector512<float> odds = p / Vector512.Max(Vector512<float>.One - p, Vector512.Create(LeastLeft));
             Vector512<float> dominant = Vector512.GreaterThan(p, Vector512.Create(Dominant));
-            Vector512<float> square = Vector512.AndNot(odds * odds, dominant);
+            Vector512<float> odds = RowKernels.Odds(Vector512.AndNot(p, dominant));
             Vector512<float> gap = Vector512.FusedMultiplyAdd(Vector512.Create(-2f), Vector512.Load(product), length + _lengths);
             share = Vector512.FusedMultiplyAdd(p, _weights, share);
-            change = Vector512.FusedMultiplyAdd(square * _weights, gap, change);
+            change = Vector512.FusedMultiplyAdd(odds * odds * _weights, gap, change);
             large |= dominant;
+        }
+
+        internal Vector512<float> Dominated(float* row, float* rest, Vector512<float> gap)
+        {
+            Vector512<float> p = Vector512.Load(row) * _inverse;
+            Vector512<float> others = rest is null ? Vector512<float>.One - p : Vector512.Load(rest) * _inverse;
+            Vector512<float> odds = (Vector512<float>.One - others) / Vector512.Max(others, Vector512.Create(LeastLeft));
+            return odds * odds * _weights * gap & Vector512.GreaterThan(p, Vector512.Create(Dominant));
         }
     }
 }

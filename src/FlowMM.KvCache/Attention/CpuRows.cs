@@ -23,6 +23,10 @@ internal sealed unsafe class CpuRows : IHeadRows
     private Lazy<PaddedRows> _keys;
     private float* _exps;
     private int[]? _rows;
+    private double[] _shares = [];
+
+    // Where values are measured from, once a round has told; any entry is right, and one that takes most of the attention is exact.
+    private int _origin = -1;
 
     /// <summary>Prepares the queries; nothing is computed yet.</summary>
     /// <param name="workspace">Reused memory; reset before <see cref="Look"/> remembers.</param>
@@ -81,7 +85,7 @@ internal sealed unsafe class CpuRows : IHeadRows
     public (double[] Rank, double[] Weight) OutputChange(Tensor values, double[] beta)
     {
         float[] mass = [.. beta.Select(b => (float)Math.Exp(b))];
-        int sink = Sink(mass);
+        int sink = _origin < 0 ? Sink(mass) : _origin;
         using PaddedRows measured = new(values, sink);
         ChangedEntries entries = new(measured, mass, sink);
         ChangeSums[] lanes = Lanes(_blocks.Length, () => new ChangeSums(mass.Length), (block, scratch, sums) =>
@@ -89,7 +93,8 @@ internal sealed unsafe class CpuRows : IHeadRows
             Fill(block, scratch, mass, sink);
             entries.Add(scratch, _blocks[block], sums);
         });
-        return ChangeSums.Fold(mass.Length, lanes);
+        (double[] rank, _shares) = ChangeSums.Fold(mass.Length, lanes);
+        return (rank, _shares);
     }
 
     /// <inheritdoc/>
@@ -98,6 +103,7 @@ internal sealed unsafe class CpuRows : IHeadRows
         Forget();
         _keys = new Lazy<PaddedRows>(() => new PaddedRows(keys));
         _rows = _rows is null ? kept : [.. kept.Select(k => _rows[k])];
+        _origin = _shares.Length > 0 ? kept.Index().MaxBy(k => _shares[k.Item]).Index : -1;
         _exps = sameKeys ? _exps : null;
     }
 

@@ -177,7 +177,7 @@ internal sealed unsafe class AheadBlock : IDisposable
                 + right.Change(exps + (n * Columns) + Half, product + Half, length, token, ref large);
             if (large != Vector512<float>.Zero)
             {
-                change += Direct(left, right, exps + (n * Columns), values + (n * _shape.Width), token);
+                change += Direct(exps + (n * Columns), values + (n * _shape.Width), token);
             }
 
             (Vector512.Load(changes + (n * Half)) + change).Store(changes + (n * Half));
@@ -185,10 +185,10 @@ internal sealed unsafe class AheadBlock : IDisposable
     }
 
     /// <summary>The changes of the queries that look at a follower above all.</summary>
-    private Vector512<float> Direct(Followed left, Followed right, float* exps, float* value, Vector512<int> token)
+    private Vector512<float> Direct(float* exps, float* value, Vector512<int> token)
     {
         (Vector512<float> a, Vector512<float> b) = ColumnMath.Gaps(value, _outputs, _shape.Width);
-        return left.Dominant(exps, a, token) + right.Dominant(exps + Half, b, token);
+        return new Followed(this, 0).Dominant(exps, a, token) + new Followed(this, Half).Dominant(exps + Half, b, token);
     }
 
     /// <summary>A KV head, its queries that are none of the filling, their first and last row, and the tokens that they see beside the sinks.</summary>

@@ -11,6 +11,7 @@ public sealed class RedisServer : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("flowmm-redis-");
     private readonly string[] _arguments;
     private Process _process;
+    private bool _ended;
 
     /// <param name="options">More of redis-server's options; nothing is kept on disk when there are none.</param>
     public RedisServer(params string[] options)
@@ -45,8 +46,13 @@ public sealed class RedisServer : IDisposable
 
     public void Dispose()
     {
-        Kill();
-        _folder.Delete(recursive: true);
+        // A cluster ends its server too.
+        if (!_ended)
+        {
+            _ended = true;
+            Kill();
+            _folder.Delete(recursive: true);
+        }
     }
 
     private Process Start()
@@ -55,8 +61,17 @@ public sealed class RedisServer : IDisposable
             ?? throw new InvalidOperationException("redis-server did not start.");
         process.OutputDataReceived += (_, _) => { };
         process.BeginOutputReadLine();
-        WaitUntilReady();
-        return process;
+        try
+        {
+            WaitUntilReady();
+            return process;
+        }
+        catch
+        {
+            process.Kill();
+            process.Dispose();
+            throw;
+        }
     }
 
     private void WaitUntilReady()

@@ -43,7 +43,9 @@ public sealed class SiloProcess : IDisposable
         {
             if (silo._process.HasExited || i > 1200)
             {
-                throw new InvalidOperationException($"The silo is not ready:\n{silo.Output}");
+                string output = silo.Output;
+                silo.Dispose();
+                throw new InvalidOperationException($"The silo is not ready:\n{output}");
             }
 
             await Task.Delay(100);

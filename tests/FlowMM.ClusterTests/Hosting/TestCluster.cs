@@ -60,23 +60,27 @@ public sealed class TestCluster : IAsyncDisposable
     public static async Task<TestCluster> Start(RedisServer redis, int silos, params (string Key, string Value)[] settings)
     {
         TestCluster cluster = new(redis, settings);
-        for (int i = 0; i < silos; i++)
+        return await cluster.StartOrEnd(async () =>
         {
-            await cluster.AddSilo();
-        }
+            for (int i = 0; i < silos; i++)
+            {
+                await cluster.AddSilo();
+            }
 
-        await cluster.StartGateway();
-        return cluster;
+            await cluster.StartGateway();
+        });
     }
 
     /// <summary>Silos in processes of their own, which can be killed. A dead one is found out in about three seconds.</summary>
     public static async Task<TestCluster> StartProcesses(int silos, RedisServer redis, params (string Key, string Value)[] settings)
     {
         TestCluster cluster = new(redis, [("FlowMM:Silo:ProbeTimeout", "00:00:01"), .. settings]);
-        await Task.WhenAll(Enumerable.Range(0, silos).Select(_ => cluster.AddProcess()));
-        await cluster.StartGateway();
-        await cluster.Joined(silos);
-        return cluster;
+        return await cluster.StartOrEnd(async () =>
+        {
+            await Task.WhenAll(Enumerable.Range(0, silos).Select(_ => cluster.AddProcess()));
+            await cluster.StartGateway();
+            await cluster.Joined(silos);
+        });
     }
 
     /// <summary>Waits until every silo is listed as active and has reported its load: a command may name it then.</summary>
@@ -177,8 +181,8 @@ public sealed class TestCluster : IAsyncDisposable
         Apply(builder.Configuration, _settings);
         builder.AddFlowMMSilo();
         IHost host = builder.Build();
-        await host.StartAsync();
         _silos.Add(host);
+        await host.StartAsync();
         return host;
     }
 
@@ -252,6 +256,21 @@ public sealed class TestCluster : IAsyncDisposable
         foreach ((string key, string value) in settings)
         {
             configuration[key] = value;
+        }
+    }
+
+    /// <summary>A cluster that does not come up leaves no process behind.</summary>
+    private async Task<TestCluster> StartOrEnd(Func<Task> start)
+    {
+        try
+        {
+            await start();
+            return this;
+        }
+        catch
+        {
+            await DisposeAsync();
+            throw;
         }
     }
 

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using FlowMM.Engine;
 using FlowMM.Gateway.Hosting;
 using FlowMM.Gateway.Streams;
+using FlowMM.Silo.Files;
 using FlowMM.Silo.Hosting;
 using FlowMM.Silo.Migration;
 using FlowMM.Silo.Rebalancing;
@@ -27,6 +28,7 @@ public sealed partial class DeployTests
         ["FlowMM:Engine"] = typeof(EngineOptions),
         ["FlowMM:Defaults"] = typeof(DefaultSettings),
         ["FlowMM:Store"] = typeof(StoreSettings),
+        ["FlowMM:Files"] = typeof(FileSettings),
         ["FlowMM:Snapshots"] = typeof(SnapshotOptions),
         ["FlowMM:Handover"] = typeof(HandoverOptions),
         ["FlowMM:Rebalance"] = typeof(RebalanceOptions),

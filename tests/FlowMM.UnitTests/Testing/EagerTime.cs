@@ -4,6 +4,7 @@ namespace FlowMM.UnitTests.Testing;
 internal sealed class EagerTime : TimeProvider
 {
     private readonly List<TimeSpan> _waits = [];
+    private long _passed;
 
     public IReadOnlyList<TimeSpan> Waits
     {
@@ -15,6 +16,11 @@ internal sealed class EagerTime : TimeProvider
             }
         }
     }
+
+    /// <summary>The clock goes on by so much, besides what it does by itself.</summary>
+    public void Pass(TimeSpan time) => Interlocked.Add(ref _passed, (long)(time.TotalSeconds * TimestampFrequency));
+
+    public override long GetTimestamp() => base.GetTimestamp() + Interlocked.Read(ref _passed);
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {

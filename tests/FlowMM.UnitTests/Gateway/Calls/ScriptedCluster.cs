@@ -1,5 +1,4 @@
 using System.Reflection;
-using FlowMM.Abstractions;
 
 namespace FlowMM.UnitTests.Gateway.Calls;
 
@@ -26,8 +25,8 @@ public class ScriptedCluster : DispatchProxy
 
     protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
     {
-        ISessionGrain grain = DispatchProxy.Create<ISessionGrain, Session>();
-        ((Session)(object)grain).Called = (method, more) =>
+        object grain = Create(targetMethod!.ReturnType, typeof(Grain));
+        ((Grain)grain).Called = (method, more) =>
         {
             Calls.Add($"{args![0]} {method}{string.Concat(more.Where(m => m is not CancellationToken).Select(m => $" {m}"))}");
             (string expected, Func<object> answer) = _answers.Dequeue();
@@ -36,8 +35,8 @@ public class ScriptedCluster : DispatchProxy
         return grain;
     }
 
-    /// <summary>A session's grain.</summary>
-    public class Session : DispatchProxy
+    /// <summary>A grain of whatever interface is asked for.</summary>
+    public class Grain : DispatchProxy
     {
         internal Func<string, object?[], object> Called { get; set; } = null!;
 

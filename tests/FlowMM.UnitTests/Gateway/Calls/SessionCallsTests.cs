@@ -1,5 +1,6 @@
 using FlowMM.Abstractions;
 using FlowMM.Gateway.Calls;
+using FlowMM.Gateway.Hosting;
 using FlowMM.Gateway.Streams;
 using FlowMM.UnitTests.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -34,7 +35,7 @@ public sealed class SessionCallsTests
     public SessionCallsTests()
     {
         (IClusterClient cluster, _script) = ScriptedCluster.Create();
-        _calls = new(cluster, new RepeatedCalls(Options.Create(_options), _time, new Random(7), NullLogger<RepeatedCalls>.Instance));
+        _calls = new(cluster, new RepeatedCalls(Options.Create(_options), Options.Create(new GatewayOptions()), _time, new Random(7), NullLogger<RepeatedCalls>.Instance));
     }
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -62,6 +63,14 @@ public sealed class SessionCallsTests
         _script.Answers("Get", () => new TaskCompletionSource<SessionInfo>().Task).Answers("Get", () => Task.FromResult(Info));
         Assert.Equal(Info, await _calls.Get(Key, Token));
         Assert.Contains(_options.Silence, _time.Waits);
+    }
+
+    [Fact]
+    public async Task Create_NeverAnswered_IsLeftAndMadeAgain()
+    {
+        _script.Answers("Create", () => new TaskCompletionSource<SessionInfo>().Task).Answers("Create", () => Task.FromResult(Info));
+        Assert.Equal(Info, await _calls.Create(Key, new SessionSpec(), Token));
+        Assert.Equal(2, _script.Calls.Count);
     }
 
     [Fact]
@@ -102,6 +111,25 @@ public sealed class SessionCallsTests
         await _calls.Delete(Key, Token);
         _script.Answers("Delete", NotFound);
         Assert.Equal(ErrorCode.NotFound, (await Assert.ThrowsAsync<RefusedException>(() => _calls.Delete(Key, Token))).Code);
+    }
+
+    [Fact]
+    public async Task Delete_NotFoundAfterARefusal_WasNotDeletedByIt()
+    {
+        _script.Answers("Delete", () => Task.FromException(new RefusedException(ErrorCode.Unavailable, "The session is moving."))).Answers("Delete", NotFound);
+        Assert.Equal(ErrorCode.NotFound, (await Assert.ThrowsAsync<RefusedException>(() => _calls.Delete(Key, Token))).Code);
+    }
+
+    [Fact]
+    public async Task Delete_NotAnsweredForAsLongAsAnAnswerMayTake_IsNotMadeAgain()
+    {
+        _script.Answers("Delete", () =>
+        {
+            _time.Pass(new GatewayOptions().ResponseTimeout);
+            return Task.FromException(new TimeoutException());
+        });
+        Assert.Equal(ErrorCode.Unavailable, (await Assert.ThrowsAsync<RefusedException>(() => _calls.Delete(Key, Token))).Code);
+        Assert.Single(_script.Calls);
     }
 
     [Fact]
@@ -150,6 +178,28 @@ public sealed class SessionCallsTests
         _script.Answers("Cancel", Lost<bool>(new TimeoutException())).Answers("Cancel", () => Task.FromException<bool>(new RefusedException(ErrorCode.NotFound, "no turn")))
             .Answers("Cancel", () => Task.FromResult(true));
         Assert.True(await _calls.Cancel(Key, "t", Token));
+    }
+
+    [Fact]
+    public async Task Cancel_TurnThatNeverWas_IsNotFoundUnlessANodeWasLost()
+    {
+        _script.Answers("Cancel", Lost<bool>(new RefusedException(ErrorCode.Unavailable, "The session is moving."))).Answers("Cancel", Lost<bool>(new RefusedException(ErrorCode.NotFound, "no turn")));
+        Assert.Equal(ErrorCode.NotFound, (await Assert.ThrowsAsync<RefusedException>(() => _calls.Cancel(Key, "t", Token))).Code);
+    }
+
+    [Fact]
+    public async Task Cancel_TurnMissingAfterALostTry_IsSaidToBeUncertainAfterAFewTries()
+    {
+        _options.Attempts = 12;
+        _script.Answers("Cancel", Lost<bool>(new TimeoutException()));
+        for (int i = 0; i < 4; i++)
+        {
+            _script.Answers("Cancel", Lost<bool>(new RefusedException(ErrorCode.NotFound, "no turn")));
+        }
+
+        RefusedException refused = await Assert.ThrowsAsync<RefusedException>(() => _calls.Cancel(Key, "t", Token));
+        Assert.Equal((ErrorCode.Unavailable, 5), (refused.Code, _script.Calls.Count));
+        Assert.Contains("not known", refused.Message, StringComparison.Ordinal);
     }
 
     private static Func<object> Lost(Exception error) => Lost<SessionInfo>(error);

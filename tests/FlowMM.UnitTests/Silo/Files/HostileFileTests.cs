@@ -89,6 +89,17 @@ public sealed class HostileFileTests
     }
 
     [Fact]
+    public async Task Read_WhatTheRefusedOnesAreMadeOf_IsRead()
+    {
+        SessionRecord session = Sample();
+        foreach (int turns in (int[])[1, 2, 3])
+        {
+            SessionRecord part = session with { Turns = [.. session.Turns.Take(turns)], Epoch = turns };
+            Assert.Equal(Told(part), Told((await Read(Craft(Head(part), Records(part), Shape))).Session));
+        }
+    }
+
+    [Fact]
     public async Task Read_TurnThatCannotBe_IsRefused()
     {
         SessionRecord session = Sample();

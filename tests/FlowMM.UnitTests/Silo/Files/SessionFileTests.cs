@@ -86,6 +86,18 @@ public sealed class SessionFileTests
     }
 
     [Fact]
+    public async Task Write_AsLargeAsAFileMayBe_IsReadAndOneByteMoreIsRefused()
+    {
+        byte[] file = await Write(Sample());
+        FileSettings settings = new() { MaxBytes = file.Length };
+        Assert.Equal(Told(Sample()), Told((await Read(await Write(Sample(), settings), settings)).Session));
+        settings.MaxBytes--;
+        RefusedException refused = await Assert.ThrowsAsync<RefusedException>(() => Write(Sample(), settings));
+        Assert.Equal(ErrorCode.FailedPrecondition, refused.Code);
+        Assert.Contains("FlowMM:Files:MaxBytes", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Write_PictureGone_IsRefused()
     {
         SessionRecord session = Sample();

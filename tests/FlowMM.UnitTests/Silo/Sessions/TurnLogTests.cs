@@ -19,7 +19,7 @@ public sealed class TurnLogTests
         log.Add(new TextDelta { Offset = 0, Text = "a bo", Tokens = 2, Ids = [5, 6] });
         log.Add(Two);
         log.End(null);
-        TextDelta[] told = [.. (await log.Listen(0, CancellationToken.None).ToListAsync()).OfType<TextDelta>()];
+        TextDelta[] told = [.. (await log.Listen(0, [], CancellationToken.None).ToListAsync()).OfType<TextDelta>()];
         Assert.Equal("a boot", string.Concat(told.Select(d => d.Text)));
         Assert.Equal(6, log.Reached);
         Assert.Equal([5, 6, 7], log.Ids);
@@ -32,7 +32,7 @@ public sealed class TurnLogTests
         log.Add(One);
         log.Add(Two);
         log.End(null);
-        TextDelta told = Assert.Single((await log.Listen(2, CancellationToken.None).ToListAsync()).OfType<TextDelta>());
+        TextDelta told = Assert.Single((await log.Listen(2, [5, 6], CancellationToken.None).ToListAsync()).OfType<TextDelta>());
         Assert.Equal([5, 6, 7], told.Ids);
         List<int> ids = [5];
         told.AddTo(ids);
@@ -47,6 +47,20 @@ public sealed class TurnLogTests
         log.Add(One);
         log.Add(Two);
         Assert.Equal([5, 6, 7], log.Ids);
+    }
+
+    [Fact]
+    public async Task Listen_ToldMoreThanIsKnown_IsRefusedBeforeOtherTextIsTold()
+    {
+        TurnLog log = new(Turns.Accepted("turn"), []);
+        log.Add(One);
+        await using IAsyncEnumerator<TurnEvent> same = log.Listen(2, [5, 6, 7], CancellationToken.None).GetAsyncEnumerator();
+        await using IAsyncEnumerator<TurnEvent> other = log.Listen(2, [5, 6, 8], CancellationToken.None).GetAsyncEnumerator();
+        ValueTask<bool> waits = other.MoveNextAsync();
+        Assert.False(waits.IsCompleted);
+        log.Add(Two);
+        Assert.True(await same.MoveNextAsync());
+        Assert.Equal(ErrorCode.FailedPrecondition, (await Assert.ThrowsAsync<RefusedException>(() => waits.AsTask())).Code);
     }
 
     [Fact]
