@@ -13,11 +13,14 @@ public sealed class FileSettings
     [Range(1 << 10, 256 << 20, ErrorMessage = "FlowMM:Files:MaxRecordBytes must be 1 KiB to 256 MiB.")]
     public int MaxRecordBytes { get; set; } = 16 << 20;
 
-    /// <summary>Most bytes of all records; an import holds them in memory until the whole file is verified. Default 128 MiB.</summary>
-    [Range(1 << 10, 1L << 34, ErrorMessage = "FlowMM:Files:MaxTranscriptBytes must be 1 KiB to 16 GiB.")]
-    public long MaxTranscriptBytes { get; set; } = 128 << 20;
+    /// <summary>
+    /// Most bytes of all records. An import holds them in memory until the whole file is verified, and writes them to the store at once, over the connection that
+    /// turns use: theirs wait behind it. Default 32 MiB.
+    /// </summary>
+    [Range(1L << 10, 256L << 20, ErrorMessage = "FlowMM:Files:MaxTranscriptBytes must be 1 KiB to 256 MiB.")]
+    public long MaxTranscriptBytes { get; set; } = 32 << 20;
 
-    /// <summary>Files that a node imports at once; more are refused as RESOURCE_EXHAUSTED. Default 4.</summary>
+    /// <summary>Files that a node imports at once, at most half of them, and at least one, of one tenant; more are refused as RESOURCE_EXHAUSTED. Default 4.</summary>
     [Range(1, 1024, ErrorMessage = "FlowMM:Files:MaxImports must be 1 to 1,024.")]
     public int MaxImports { get; set; } = 4;
 

@@ -39,6 +39,10 @@ internal sealed class ImportedTranscript
         }
 
         Check(head is { Turns: >= 0, Pictures: >= 0 }, "its counts are negative");
+
+        // Generated code leaves a member that is missing null, whatever its type and default say, unless it is required.
+        object?[] created = [head.Spec.System, head.Spec.Sampling, head.Spec.Merging];
+        Check(created.All(m => m is not null), "its head leaves out how the session was created");
         conversation.CheckText(head.Spec.System);
         CheckOptions(head.Spec.Sampling, head.Spec.Merging);
     }
@@ -149,6 +153,7 @@ internal sealed class ImportedTranscript
             && turn.Prompt == string.Join('\n', accepted.Parts.Where(p => p.Text is not null).Select(p => p.Text))
             && turn.Images.SequenceEqual(accepted.Parts.Where(p => p.Image is not null).Select(p => p.Image!));
         CheckTurn(same, "what is told of it is not what it was");
+        CheckTurn(turn.Provenance.SnapshotRefused is not null, "it leaves out whether a snapshot was refused");
         CheckTurn(turn.Compression?.Layers.All(l => l is not null) ?? true, "a layer's report is null");
         CheckTurn(turn.Logprobs?.All(t => t is not null && t.Top.All(s => s is not null)) ?? true, "a token's score is null");
     }

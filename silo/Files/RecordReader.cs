@@ -17,18 +17,18 @@ internal static class RecordReader
     {
         try
         {
-            CheckDensity(json);
+            CheckTokens(json);
             return JsonSerializer.Deserialize(json, type) ?? throw FrameReader.Refuse("a record is null");
         }
-        catch (JsonException error)
+        catch (Exception error) when (error is not (RefusedException or OutOfMemoryException))
         {
-            // The exception's own text quotes what the file says.
-            throw FrameReader.Refuse($"a record of type {typeof(T).Name} is not as it should be at byte {error.BytePositionInLine ?? 0}");
+            // Whatever reading ends with is the file's fault. The exception's own text quotes what the file says.
+            throw FrameReader.Refuse($"a record of type {typeof(T).Name} is not as it should be at byte {(error as JsonException)?.BytePositionInLine ?? 0}");
         }
     }
 
-    /// <summary>Refuses JSON that would unpack to many times its size: lists of empty objects and the like.</summary>
-    private static void CheckDensity(byte[] json)
+    /// <summary>Refuses JSON that would unpack to many times its size, as lists of empty objects do, and numbers that are read as infinite and can never be written again.</summary>
+    private static void CheckTokens(byte[] json)
     {
         int left = ObjectsOfAny + (json.Length / LeastBytesOfAnObject);
         Utf8JsonReader reader = new(json);
@@ -37,6 +37,11 @@ internal static class RecordReader
             if (reader.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray or JsonTokenType.String or JsonTokenType.Null && --left < 0)
             {
                 throw FrameReader.Refuse("a record holds more objects than its size allows");
+            }
+
+            if (reader.TokenType is JsonTokenType.Number && reader.TryGetDouble(out double number) && !double.IsFinite(number))
+            {
+                throw FrameReader.Refuse($"a number at byte {reader.TokenStartIndex} of a record is out of its range");
             }
         }
     }

@@ -13,28 +13,23 @@ namespace FlowMM.Silo.Files;
 /// verified. When it is not, the notes go and their pictures with them; what a death leaves behind is swept like any other note.
 /// </summary>
 internal sealed partial class SessionImporter(
-    ISessionStore store, BlobStore blobs, SessionFileReader reader, IOptions<FileSettings> settings, IOptions<StoreSettings> stored, TimeProvider time,
-    ILogger<SessionImporter> logger) : IDisposable
+    ISessionStore store, BlobStore blobs, SessionFileReader reader, ImportPlaces places, IOptions<StoreSettings> stored, TimeProvider time,
+    ILogger<SessionImporter> logger)
 {
-    private readonly SemaphoreSlim _places = new(settings.Value.MaxImports);
-
     /// <summary>Imports a file.</summary>
     /// <param name="key">The session that it becomes.</param>
     /// <param name="file">Its bytes.</param>
     /// <param name="cancellationToken">Gives the import up.</param>
     /// <exception cref="RefusedException">There is such a session, the node imports enough files, or the file is not taken; the store is as it was.</exception>
+    /// <exception cref="TimeoutException">The store did not answer in time; whether there is such a session now is not known.</exception>
     public async Task<SessionInfo> Import(SessionKey key, Stream file, CancellationToken cancellationToken)
     {
-        if (!await _places.WaitAsync(TimeSpan.Zero, cancellationToken))
-        {
-            throw new RefusedException(ErrorCode.ResourceExhausted, $"The node imports {settings.Value.MaxImports} files already; try again.");
-        }
-
+        places.Take(key.Tenant);
         List<BlobName> kept = [];
         SessionKey note = key with { Session = $"import/{Guid.CreateVersion7():N}" };
         try
         {
-            if (await store.Load(key) is not null)
+            if (await store.Exists(key))
             {
                 throw Exists(key);
             }
@@ -57,12 +52,10 @@ internal sealed partial class SessionImporter(
         }
         finally
         {
-            _places.Release();
+            places.Release(key.Tenant);
             await Release(kept, note.Session);
         }
     }
-
-    public void Dispose() => _places.Dispose();
 
     /// <summary>The session is noted for its pictures before it names them. One of the same name that came up meanwhile may need them too: such notes stay, and are swept.</summary>
     private async Task<bool> Create(SessionKey key, SessionRecord session)

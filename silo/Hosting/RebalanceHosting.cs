@@ -12,6 +12,8 @@ internal static class RebalanceHosting
     {
         services.AddSingleton<NodeSessions>();
         services.AddSingleton<RebalanceMetrics>();
+        services.AddSingleton<ClusterView>();
+        services.AddSingleton<SessionSender>();
         services.AddHostedService<Rebalancer>();
         return services;
     }

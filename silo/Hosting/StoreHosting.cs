@@ -36,6 +36,7 @@ internal static class StoreHosting
         services.AddSingleton<SessionCopies>();
         services.AddSingleton<SessionFileWriter>();
         services.AddSingleton<SessionFileReader>();
+        services.AddSingleton<ImportPlaces>();
         services.AddSingleton<SessionImporter>();
         services.AddSingleton<SessionCaches>();
         services.AddSingleton<StoreSweeper>();

@@ -11,9 +11,13 @@ internal sealed class RebalancePlan(RebalanceOptions options, TimeProvider time)
     private readonly SentBytes _sent = new();
     private readonly Dictionary<SessionKey, long> _refused = [];
     private long? _last;
+    private long? _closed;
 
     /// <summary>True from when the difference was too large until it is small enough.</summary>
     public bool Moving { get; private set; }
+
+    /// <summary>Sessions whose refusal is remembered: no more than are refused within <see cref="RebalanceOptions.Rest"/>.</summary>
+    public int Refused => _refused.Count;
 
     /// <summary>The next move; null when none is due.</summary>
     /// <param name="self">This node's load now.</param>
@@ -21,11 +25,11 @@ internal sealed class RebalancePlan(RebalanceOptions options, TimeProvider time)
     /// <param name="sessions">Lists this node's sessions; asked only when one is to move.</param>
     public RebalanceStep? Next(NodeLoad self, IReadOnlyList<NodeLoad> reports, Func<IEnumerable<Candidate>> sessions)
     {
-        NodeLoad[] open = [.. reports.Where(r => r.Silo != self.Silo && !r.Draining && r.Handover.Length > 0).Select(_sent.Adjust)];
+        NodeLoad[] open = [.. _sent.Adjust(reports).Where(r => r.Silo != self.Silo && !r.Draining && r.Handover.Length > 0)];
         NodeLoad? target = open.MinBy(Share);
         double gap = target is null ? 0 : Share(self) - Share(target);
         Moving = !self.Draining && open.All(o => Fuller(self, o)) && gap > (Moving ? options.Threshold / 2 : options.Threshold);
-        if (!Moving || Busy(target!) > Busy(self) || _last is { } last && time.GetElapsedTime(last) < options.Spacing)
+        if (!Moving || Busy(target!) > Busy(self) || Lately(_last, options.Spacing) || Lately(_closed, options.Rest))
         {
             return null;
         }
@@ -33,19 +37,32 @@ internal sealed class RebalancePlan(RebalanceOptions options, TimeProvider time)
         return Choose(sessions().Where(s => Fits(s, self, target!, gap) && Rested(s))) is { } session ? new(session, target!) : null;
     }
 
-    /// <summary>A move was made, or begun in vain; the next one waits for its turn either way.</summary>
+    /// <summary>
+    /// A move was made, or begun in vain; the next one waits for its turn either way. After one that went by the store all wait as long as a session that was refused:
+    /// each would lose its cache here, and give the other node none.
+    /// </summary>
     /// <param name="step">The move.</param>
-    /// <param name="made">True when the session went.</param>
-    public void Took(RebalanceStep step, bool made)
+    /// <param name="outcome">How it ended.</param>
+    public void Took(RebalanceStep step, MoveOutcome outcome)
     {
-        _last = time.GetTimestamp();
-        if (made)
+        long now = time.GetTimestamp();
+        _last = now;
+        foreach (SessionKey rested in _refused.Where(r => !Lately(r.Value, options.Rest)).Select(r => r.Key).ToArray())
         {
-            _sent.Add(step.Target, step.Session.Bytes);
+            _refused.Remove(rested);
         }
-        else
+
+        switch (outcome)
         {
-            _refused[step.Session.Key] = time.GetTimestamp();
+            case MoveOutcome.Straight:
+                _sent.Add(step.Target, step.Session.Bytes);
+                break;
+            case MoveOutcome.ByStore:
+                _closed = now;
+                break;
+            default:
+                _refused[step.Session.Key] = now;
+                break;
         }
     }
 
@@ -64,13 +81,8 @@ internal sealed class RebalancePlan(RebalanceOptions options, TimeProvider time)
         ? sessions.OrderByDescending(s => s.Busy).ThenBy(s => s.Idle).FirstOrDefault()
         : sessions.Where(s => !s.Busy).MaxBy(s => s.Idle);
 
-    private bool Rested(Candidate session)
-    {
-        if (_refused.TryGetValue(session.Key, out long at) && time.GetElapsedTime(at) >= options.Rest)
-        {
-            _refused.Remove(session.Key);
-        }
+    private bool Rested(Candidate session) =>
+        session.Here >= options.Rest && !(_refused.TryGetValue(session.Key, out long at) && Lately(at, options.Rest));
 
-        return session.Here >= options.Rest && !_refused.ContainsKey(session.Key);
-    }
+    private bool Lately(long? at, TimeSpan within) => at is { } then && time.GetElapsedTime(then) < within;
 }

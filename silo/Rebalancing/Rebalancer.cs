@@ -1,16 +1,12 @@
-using FlowMM.Abstractions;
-using FlowMM.Silo.Placement;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using Orleans.Runtime;
 
 namespace FlowMM.Silo.Rebalancing;
 
 /// <summary>Sends sessions of this node, one at a time, to a node with much more room. Does nothing unless it is enabled.</summary>
 internal sealed partial class Rebalancer(
-    NodeSessions sessions, LoadReporter reporter, LoadBoard board, IClusterMembershipService members, IGrainFactory grains, RebalanceMetrics metrics,
-    IOptions<RebalanceOptions> options, TimeProvider time, ILogger<Rebalancer> logger) : BackgroundService
+    ClusterView view, SessionSender sender, IOptions<RebalanceOptions> options, TimeProvider time, ILogger<Rebalancer> logger) : BackgroundService
 {
     // Reports come each second.
     private static readonly TimeSpan Slowest = TimeSpan.FromSeconds(1);
@@ -22,7 +18,7 @@ internal sealed partial class Rebalancer(
     public async Task Step(CancellationToken cancellationToken)
     {
         bool moving = _plan.Moving;
-        RebalanceStep? step = _plan.Next(reporter.Measure(), board.Loads, sessions.List);
+        RebalanceStep? step = _plan.Next(view.Reporter.Measure(), view.Board.Loads, view.Sessions.List);
         if (_plan.Moving && !moving)
         {
             Begins();
@@ -32,9 +28,9 @@ internal sealed partial class Rebalancer(
             Ends();
         }
 
-        if (step is not null && NameOf(step.Target) is { } node)
+        if (step is not null && await sender.TrySend(step, cancellationToken) is { } outcome)
         {
-            _plan.Took(step, await TryMove(step.Session.Key, node, cancellationToken));
+            _plan.Took(step, outcome);
         }
     }
 
@@ -50,7 +46,7 @@ internal sealed partial class Rebalancer(
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
             {
-                await Step(stoppingToken);
+                await TryStep(stoppingToken);
             }
         }
         catch (OperationCanceledException)
@@ -59,27 +55,18 @@ internal sealed partial class Rebalancer(
         }
     }
 
-    private async Task<bool> TryMove(SessionKey session, string node, CancellationToken cancellationToken)
+    private async Task TryStep(CancellationToken cancellationToken)
     {
         try
         {
-            MovedSession moved = await grains.GetGrain<ISessionGrain>(session.ToString()).Migrate(node, cancellationToken).WaitAsync(cancellationToken);
-            metrics.Moved(moved);
-            Moved(moved.Node, moved.Bytes);
-            return true;
+            await Step(cancellationToken);
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            // Whatever ails one session, the others may move.
-            string reason = error is RefusedException refused ? $"{refused.Code}" : error.GetType().Name;
-            metrics.Refused(reason);
-            Stayed(error, node, reason);
-            return false;
+            // A node serves whether or not sessions can be spread: its host must not stop for this.
+            Failed(error, error.GetType().Name);
         }
     }
-
-    private string? NameOf(NodeLoad load) =>
-        members.CurrentSnapshot.Members.Values.FirstOrDefault(m => m.Status == SiloStatus.Active && m.SiloAddress.ToParsableString() == load.Silo)?.Name;
 
     [LoggerMessage(1, LogLevel.Information, "Rebalancing begins: another node has much more room.")]
     private partial void Begins();
@@ -87,9 +74,6 @@ internal sealed partial class Rebalancer(
     [LoggerMessage(2, LogLevel.Information, "Rebalancing ends: no node has much more room, or this one does not send.")]
     private partial void Ends();
 
-    [LoggerMessage(3, LogLevel.Debug, "A session of {Bytes} bytes moved to node {Node}, which has more room.")]
-    private partial void Moved(string node, long bytes);
-
-    [LoggerMessage(4, LogLevel.Warning, "A session was to move to node {Node} and stayed: {Reason}.")]
-    private partial void Stayed(Exception exception, string node, string reason);
+    [LoggerMessage(3, LogLevel.Warning, "A step of rebalancing ended with {Error}; the next one tries again.")]
+    private partial void Failed(Exception exception, string error);
 }

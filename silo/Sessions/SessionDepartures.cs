@@ -92,7 +92,7 @@ internal sealed partial class SessionDepartures(DepartingGrain grain, InferenceE
             Left = true;
             RequestContext.Set(IPlacementDirector.PlacementHintKey, departure.Target.SiloAddress);
             grain.Follow();
-            departure.Went(new MovedSession(departure.Target.Name, bytes, leaving.Turn?.TurnId ?? ""));
+            departure.Went(new MovedSession(departure.Target.Name, bytes, leaving.Turn?.TurnId ?? "", straight));
         }
         catch (Exception error)
         {

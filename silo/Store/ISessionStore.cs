@@ -10,8 +10,11 @@ internal interface ISessionStore
 {
     /// <summary>Creates a session, with turns and a snapshot when it is a copy; the blobs that these name are noted for it before.</summary>
     /// <returns>False when the key exists; nothing is changed then.</returns>
-    /// <exception cref="TimeoutException">The store did not answer in time; nothing is changed.</exception>
+    /// <exception cref="TimeoutException">The store did not answer in time; whether the session was created is not known.</exception>
     Task<bool> Create(SessionKey key, SessionRecord record, StoredSnapshot? snapshot);
+
+    /// <summary>True when there is such a session.</summary>
+    Task<bool> Exists(SessionKey key);
 
     /// <summary>Reads a session, or null.</summary>
     Task<SessionRecord?> Load(SessionKey key);

@@ -49,6 +49,8 @@ internal sealed class RedisSessionStore(IConnectionMultiplexer redis, BlobStore 
             || (await Database.KeyExistsAsync(keys.Head) ? false : throw new TimeoutException("The store did not say in time whether the session exists; nothing was written."));
     }
 
+    public Task<bool> Exists(SessionKey key) => Database.KeyExistsAsync(new StoreKeys(key).Head);
+
     public async Task<SessionRecord?> Load(SessionKey key)
     {
         StoreKeys keys = new(key);

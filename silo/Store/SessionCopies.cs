@@ -11,7 +11,8 @@ internal sealed class SessionCopies(ISessionStore store, SnapshotStore snapshots
     /// <param name="to">The new one, of the same tenant.</param>
     /// <param name="session">The other as it was after those turns.</param>
     /// <returns>False when there is a session of the new name.</returns>
-    /// <exception cref="RefusedException">The store did not answer in time; there is no copy.</exception>
+    /// <exception cref="RefusedException">A picture could not be kept for the copy; there is none.</exception>
+    /// <exception cref="TimeoutException">The store did not answer in time; whether there is a copy is not known.</exception>
     public async Task<bool> Fork(SessionKey from, SessionKey to, SessionRecord session)
     {
         foreach (string hash in session.Images)

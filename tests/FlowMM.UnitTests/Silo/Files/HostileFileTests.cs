@@ -182,37 +182,6 @@ public sealed class HostileFileTests
         Turn = turn.Turn with { Images = [hash] },
     };
 
-    private static SessionFileHead Head(SessionRecord session) => new()
-    {
-        Spec = session.Spec,
-        CreateTime = session.CreateTime,
-        Model = session.Model,
-        ModelDigest = TinyModel.Model.Digest,
-        Turns = session.Turns.Count,
-        Pictures = session.Images.Count(),
-    };
-
-    private static byte[][] Records(SessionRecord session) => [.. session.Turns.Select(t => JsonSerializer.SerializeToUtf8Bytes(t, RecordJson.Default.TurnRecord))];
-
-    /// <summary>A file that says what it should not, and is whole.</summary>
-    private static byte[] Craft(SessionFileHead head, byte[][] turns, params ImmutableBytes[] pictures)
-    {
-        using FrameWriter file = new();
-        file.Add(FrameKind.Head, JsonSerializer.SerializeToUtf8Bytes(head, FileJson.Default.SessionFileHead));
-        foreach (byte[] turn in turns)
-        {
-            file.Add(FrameKind.Turn, turn);
-        }
-
-        foreach (ImmutableBytes picture in pictures)
-        {
-            file.Add(FrameKind.Picture, Convert.FromHexString(picture.Hash), picture.Data);
-        }
-
-        file.Add(FrameKind.End);
-        return [.. file.Take(all: true).SelectMany(p => p)];
-    }
-
     private static Task<ErrorCode> Refused(SessionRecord session) => Refused(Craft(Head(session), Records(session), Shape));
 
     private static async Task<ErrorCode> Refused(byte[] file) => (await Assert.ThrowsAsync<RefusedException>(() => Read(file))).Code;

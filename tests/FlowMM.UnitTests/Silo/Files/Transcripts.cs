@@ -87,6 +87,41 @@ internal static class Transcripts
         return (session, pictures);
     }
 
+    public static SessionFileHead Head(SessionRecord session) => new()
+    {
+        Spec = session.Spec,
+        CreateTime = session.CreateTime,
+        Model = session.Model,
+        ModelDigest = TinyModel.Model.Digest,
+        Turns = session.Turns.Count,
+        Pictures = session.Images.Count(),
+    };
+
+    public static byte[][] Records(SessionRecord session) => [.. session.Turns.Select(t => JsonSerializer.SerializeToUtf8Bytes(t, RecordJson.Default.TurnRecord))];
+
+    /// <summary>A file that says what it should not, and is whole.</summary>
+    public static byte[] Craft(SessionFileHead head, byte[][] turns, params ImmutableBytes[] pictures) =>
+        Craft(JsonSerializer.SerializeToUtf8Bytes(head, FileJson.Default.SessionFileHead), turns, pictures);
+
+    /// <summary>A whole file of records that nobody may have written so.</summary>
+    public static byte[] Craft(byte[] head, byte[][] turns, params ImmutableBytes[] pictures)
+    {
+        using FrameWriter file = new();
+        file.Add(FrameKind.Head, head);
+        foreach (byte[] turn in turns)
+        {
+            file.Add(FrameKind.Turn, turn);
+        }
+
+        foreach (ImmutableBytes picture in pictures)
+        {
+            file.Add(FrameKind.Picture, Convert.FromHexString(picture.Hash), picture.Data);
+        }
+
+        file.Add(FrameKind.End);
+        return [.. file.Take(all: true).SelectMany(p => p)];
+    }
+
     /// <summary>A session as text: what two have in common byte by byte is the same.</summary>
     public static string[] Told(SessionRecord session) =>
     [

@@ -86,11 +86,36 @@ public sealed class RebalancePlanTests
     public void Next_MoveRefused_TheSessionIsLeftAloneForAWhile()
     {
         RebalancePlan plan = Plan();
-        plan.Took(plan.Next(Node("self", 900), [Node("new", 0)], () => _sessions)!, made: false);
+        plan.Took(plan.Next(Node("self", 900), [Node("new", 0)], () => _sessions)!, MoveOutcome.Stayed);
         _time.Advance(TimeSpan.FromSeconds(2));
         Assert.Equal("c", plan.Next(Node("self", 900), [Node("new", 0)], () => _sessions)!.Session.Key.Session);
         _time.Advance(TimeSpan.FromSeconds(58));
         Assert.Equal("b", plan.Next(Node("self", 900), [Node("new", 0)], () => _sessions)!.Session.Key.Session);
+    }
+
+    [Fact]
+    public void Took_ManyRefused_OnlyThoseThatRestAreRemembered()
+    {
+        RebalancePlan plan = Plan();
+        for (int session = 0; session < 100; session++, _time.Advance(TimeSpan.FromSeconds(10)))
+        {
+            plan.Took(plan.Next(Node("self", 900), [Node("new", 0)], () => [Session($"{session}")])!, MoveOutcome.Stayed);
+        }
+
+        Assert.Equal(6, plan.Refused);
+    }
+
+    [Fact]
+    public void Next_MoveWentByTheStore_NoneMovesForAWhileAndTheTargetIsNotCharged()
+    {
+        RebalancePlan plan = Plan();
+        plan.Took(plan.Next(Node("self", 205), [Node("new", 0)], () => [Session("a", bytes: 100)])!, MoveOutcome.ByStore);
+        _time.Advance(TimeSpan.FromSeconds(59));
+        Assert.Null(plan.Next(Node("self", 900), [Node("new", 0)], () => _sessions));
+        Assert.Null(plan.Next(Node("self", 900), [Node("new", 500), Node("another", 0)], () => _sessions));
+        Assert.True(plan.Moving);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.NotNull(plan.Next(Node("self", 205), [Node("new", 0)], () => [Session("b", bytes: 100)]));
     }
 
     [Fact]
@@ -102,7 +127,7 @@ public sealed class RebalancePlanTests
         {
             if (plan.Next(Node("self", 900), [Node("new", 0, report: tick)], () => _sessions) is { } step)
             {
-                plan.Took(step, made: true);
+                plan.Took(step, MoveOutcome.Straight);
                 moves++;
             }
         }
@@ -120,7 +145,7 @@ public sealed class RebalancePlanTests
             return plan.Next(Node("self", 205), [Node("new", 0, report)], () => [Session("a", bytes: 100)]);
         }
 
-        plan.Took(Ask(0)!, made: true);
+        plan.Took(Ask(0)!, MoveOutcome.Straight);
         Assert.Equal([false, false, true], ((int[])[0, 1, 2]).Select(report => Ask(report) is not null));
     }
 

@@ -78,6 +78,6 @@ internal sealed class SimulatedCluster
         _nodes[node].Remove(session);
         _nodes.Index().Single(n => $"{n.Index}" == step.Target.Silo).Item.Add(session with { Came = _time.GetTimestamp() });
         _moved.Add(session.Key);
-        _plans[node].Took(step, made: true);
+        _plans[node].Took(step, MoveOutcome.Straight);
     }
 }
